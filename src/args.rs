@@ -1,0 +1,212 @@
+//! The command line as it was typed: which options, which values, which operands. What they mean is for [`crate::plan`].
+
+use crate::expand::{Environment, expand};
+use crate::log::Bytes;
+
+/// An option that there is.
+#[derive(Debug)]
+pub struct Known {
+    /// With its dashes.
+    pub name: &'static str,
+    /// What its value is called; a flag has none.
+    value: Option<&'static str>,
+    /// May stand on the line more than once.
+    repeatable: bool,
+    help: &'static str,
+}
+
+const fn option(name: &'static str, value: &'static str, help: &'static str) -> Known {
+    Known { name, value: Some(value), repeatable: false, help }
+}
+
+const fn repeatable(name: &'static str, value: &'static str, help: &'static str) -> Known {
+    Known { name, value: Some(value), repeatable: true, help }
+}
+
+const fn flag(name: &'static str, help: &'static str) -> Known {
+    Known { name, value: None, repeatable: true, help }
+}
+
+pub const UNTIL_UNREADY: &str = "--until-unready";
+pub const MIN: &str = "--min";
+pub const PERIOD: &str = "--period";
+pub const TIMEOUT: &str = "--timeout";
+pub const THRESHOLD: &str = "--threshold";
+pub const ASSUME_READY: &str = "--assume-ready";
+pub const HEADER: &str = "--header";
+pub const LOG_FILE: &str = "--log-file";
+pub const QUIET: &str = "--quiet";
+pub const CHECK: &str = "--check";
+pub const HELP: &str = "--help";
+pub const VERSION: &str = "--version";
+
+/// All options, in the order in which `--help` shows them.
+const OPTIONS: &[Known] = &[
+    repeatable(UNTIL_UNREADY, "URL", "end early once URL has stopped being ready; all given must hold"),
+    option(MIN, "DURATION", "never end before this [5s, or DURATION if shorter]"),
+    option(PERIOD, "DURATION", "time from one check to the next [1s]"),
+    option(TIMEOUT, "DURATION", "the most that one check may take [1s]"),
+    option(THRESHOLD, "N", "how many checks in a row must agree [3]"),
+    flag(ASSUME_READY, "count what is watched as having been ready before"),
+    repeatable(HEADER, "'NAME: VALUE'", "add a header to every HTTP request"),
+    option(LOG_FILE, "PATH", "also append the log to PATH, such as /proc/1/fd/2"),
+    flag(QUIET, "no log on stderr, errors aside (also -q)"),
+    flag(CHECK, "say what would be done, do nothing"),
+    flag(HELP, "show this (also -h)"),
+    flag(VERSION, "show the version (also -V)"),
+];
+
+/// A command line, taken apart.
+#[derive(Debug, Default)]
+pub struct Args {
+    /// The options that are known, each with its value, in the order of the line.
+    pub options: Vec<(&'static str, Vec<u8>)>,
+    /// What is left: the durations.
+    pub operands: Vec<Vec<u8>>,
+    /// What is wrong, a line each. What it is about is in neither of the fields above.
+    pub mistakes: Vec<String>,
+}
+
+/// An argument with its variables expanded, or as it stands where one is not set.
+struct Word {
+    text: Vec<u8>,
+    unset: Option<Vec<u8>>,
+}
+
+impl Args {
+    /// Takes a command line apart, without the program's name. It reads on after a mistake: the durations must be found.
+    pub fn parse(arguments: &[&[u8]], environment: Environment) -> Args {
+        let mut args = Args::default();
+        let word = |argument: &&[u8]| match expand(argument, environment) {
+            Ok(text) => Word { text, unset: None },
+            Err(variable) => Word { text: argument.to_vec(), unset: Some(variable) },
+        };
+        let mut words = arguments.iter().map(word).peekable();
+        let mut options_ended = false;
+        while let Some(word) = words.next() {
+            if options_ended || !is_option(&word.text) {
+                let operand = args.usable(word);
+                args.operands.extend(operand);
+                continue;
+            }
+            if word.text == b"--" {
+                options_ended = true;
+                continue;
+            }
+            let equals = word.text.iter().position(|&b| b == b'=').filter(|_| word.text.starts_with(b"--"));
+            let name = &word.text[..equals.unwrap_or(word.text.len())];
+            let found = find(name);
+            let Some(known) = found.unwrap_or_else(|nearest| nearest) else {
+                args.mistakes.push(format!("unknown option '{}': see drain-sleep --help", Bytes(name)));
+                continue;
+            };
+            if found.is_err() {
+                args.mistakes.push(format!("unknown option '{}': did you mean {}?", Bytes(name), known.name));
+            }
+            let value = match (known.value, equals) {
+                (None, None) => Some(Word { text: Vec::new(), unset: None }),
+                (Some(_), Some(at)) => Some(Word { text: word.text[at + 1..].to_vec(), unset: word.unset }),
+                // An option whose value was forgotten must not swallow the next one.
+                (Some(_), None) => words.next_if(|next| !next.text.starts_with(b"--")),
+                (None, Some(_)) => None,
+            };
+            if found.is_err() {
+                continue; // its value has been passed over, lest it be taken for a duration
+            }
+            let Some(value) = value else {
+                let wants = known.value.unwrap_or("no value");
+                args.mistakes.push(format!("{} takes {wants}", known.name));
+                continue;
+            };
+            if !known.repeatable && args.has(known.name) {
+                args.mistakes.push(format!("{} is given twice", known.name));
+                continue;
+            }
+            let value = args.usable(value);
+            args.options.extend(value.map(|value| (known.name, value)));
+        }
+        args
+    }
+
+    /// The text of a word all of whose variables are set.
+    fn usable(&mut self, word: Word) -> Option<Vec<u8>> {
+        let Some(variable) = word.unset else { return Some(word.text) };
+        self.mistakes.push(format!("'{}': the variable {} is not set", Bytes(&word.text), Bytes(&variable)));
+        None
+    }
+
+    /// Whether the option is on the line.
+    pub fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// The value of an option that is on the line; the first one's.
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        self.values(name).next()
+    }
+
+    /// The values of a repeatable option.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.options.iter().filter(move |(option, _)| *option == name).map(|(_, value)| value.as_slice())
+    }
+}
+
+/// `-5` is no option but a duration with a sign, which is refused as such.
+fn is_option(word: &[u8]) -> bool {
+    matches!(word, [b'-', second, ..] if !second.is_ascii_digit() && *second != b'.')
+}
+
+/// The option of this name or, as an error, the nearest one if it is near: two edits away at most, and fewer than half its
+/// letters.
+fn find(name: &[u8]) -> Result<Option<&'static Known>, Option<&'static Known>> {
+    let name = match name {
+        b"-q" => QUIET.as_bytes(),
+        b"-h" => HELP.as_bytes(),
+        b"-V" => VERSION.as_bytes(),
+        _ => name,
+    };
+    if let Some(known) = OPTIONS.iter().find(|known| known.name.as_bytes() == name) {
+        return Ok(Some(known));
+    }
+    let near = OPTIONS.iter().map(|known| (edits(name, known.name.as_bytes()), known));
+    Err(near
+        .filter(|(edits, known)| *edits <= 2 && edits * 2 < known.name.len() - "--".len())
+        .min_by_key(|n| n.0)
+        .map(|n| n.1))
+}
+
+/// The Levenshtein distance, or any number over 2 where it is over 2.
+fn edits(a: &[u8], b: &[u8]) -> usize {
+    if a.len().abs_diff(b.len()) > 2 {
+        return usize::MAX / 2;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// The text of `--help`.
+pub fn help() -> String {
+    let mut text = String::from(
+        "Sleeps, and ends early once what is watched has stopped being ready: a preStop hook for containers without a shell.\n\n\
+         drain-sleep [OPTIONS] DURATION...\n\
+         drain-sleep --check [OPTIONS] DURATION...\n\n\
+         DURATION is a number of seconds (20, 0.5) or has units (1m30s, 500ms); several add up.\n\n",
+    );
+    for known in OPTIONS {
+        let left = [known.name, known.value.map_or("", |_| " "), known.value.unwrap_or_default()].concat();
+        text.push_str(&format!("  {left:24}  {}\n", known.help));
+    }
+    text.push_str(
+        "\nExit status: 0 slept, 1 slept but a request failed, 2 a mistake on the line (after the sleep), 128+n signal n.\n",
+    );
+    text
+}

@@ -1,0 +1,268 @@
+//! Durations as `sleep` takes them and as people write them.
+//!
+//! humantime reads the units. It has traps, so it is handed one number with one unit at a time, free of white space:
+//! it would skip a space inside a number (`0.5 500ms` as 550 µs), and the sum of several numbers can make it panic.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The longest drain that is accepted. Nothing in Kubernetes waits this long; more is a slip of the pen.
+pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// `infinity`: later than any deadline.
+pub const FOREVER: Duration = Duration::MAX;
+
+/// Why a text is not a duration.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Error {
+    /// More than [`LONGEST`], or too large to hold; `month` where the unit `M`, humantime's month, was the reason.
+    TooLong { month: bool },
+    /// Not a duration, and why.
+    Malformed(&'static str),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Error::TooLong { month: false } => "is more than 30 days: for a sleep without end write infinity",
+            Error::TooLong { month: true } => "is more than 30 days: M is a month, write m for minutes",
+            Error::Malformed(why) => why,
+        })
+    }
+}
+
+/// The durations in one argument, which white space separates: `1m 30s` is two. An argument with none is an error.
+pub fn parse_all(text: &[u8]) -> Vec<Result<Duration, Error>> {
+    let Ok(text) = std::str::from_utf8(text) else {
+        return vec![Err(Error::Malformed("is not UTF-8: write 20, 0.5, 1m30s or 500ms"))];
+    };
+    let all: Vec<_> = text.split_whitespace().map(parse).collect();
+    if all.is_empty() {
+        return vec![Err(Error::Malformed("is blank: write 20, 0.5, 1m30s or 500ms"))];
+    }
+    all
+}
+
+/// The sum of all durations in one argument.
+///
+/// # Errors
+/// The first part that is refused, or [`Error::TooLong`] for the sum.
+pub fn parse_sum(text: &[u8]) -> Result<Duration, Error> {
+    let mut sum = Duration::ZERO;
+    for part in parse_all(text) {
+        sum = sum.saturating_add(part?);
+    }
+    bounded(sum)
+}
+
+/// A sum, unless it is over [`LONGEST`] and yet not [`FOREVER`].
+///
+/// # Errors
+/// [`Error::TooLong`].
+pub fn bounded(sum: Duration) -> Result<Duration, Error> {
+    if sum > LONGEST && sum != FOREVER { Err(Error::TooLong { month: false }) } else { Ok(sum) }
+}
+
+/// One duration without white space: a bare number of seconds, `infinity`, or numbers with units.
+fn parse(text: &str) -> Result<Duration, Error> {
+    if text.eq_ignore_ascii_case("infinity") || text.eq_ignore_ascii_case("inf") {
+        return Ok(FOREVER);
+    }
+    if text.starts_with(['-', '+']) {
+        return Err(Error::Malformed("has a sign: write 20, 0.5, 1m30s or 500ms"));
+    }
+    if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return bare(text);
+    }
+    let mut sum = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let unit = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let end = rest[unit..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |n| unit + n);
+        sum = sum.saturating_add(with_unit(&rest[..unit], &rest[unit..end])?);
+        rest = &rest[end..];
+    }
+    // A finite sum may not be taken for FOREVER, and no part of it exceeds LONGEST.
+    if sum > LONGEST { Err(Error::TooLong { month: false }) } else { Ok(sum) }
+}
+
+/// `20`, `0.5`, `.5`, `5.`: seconds. Digits past the nanosecond are dropped.
+fn bare(text: &str) -> Result<Duration, Error> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if whole.len() + fraction.len() == 0 || fraction.contains('.') {
+        return Err(Error::Malformed("is not a number: write 20, 0.5, 1m30s or 500ms"));
+    }
+    let mut seconds: u64 = 0;
+    for digit in whole.bytes() {
+        seconds = seconds.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+    }
+    let mut nanos = 0;
+    let mut scale = 100_000_000;
+    for digit in fraction.bytes().take(9) {
+        nanos += u32::from(digit - b'0') * scale;
+        scale /= 10;
+    }
+    let sum = Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanos.into()));
+    if sum > LONGEST { Err(Error::TooLong { month: false }) } else { Ok(sum) }
+}
+
+/// One number with its unit, as humantime reads it.
+fn with_unit(number: &str, unit: &str) -> Result<Duration, Error> {
+    const PLAIN: Error = Error::Malformed("is not a duration: write 20, 0.5, 1m30s or 500ms");
+    if number.is_empty() {
+        return Err(Error::Malformed("has no number before its unit: write 20, 0.5, 1m30s or 500ms, without a space"));
+    }
+    if unit.is_empty() {
+        return Err(Error::Malformed("ends in a number without a unit: write 1m30s"));
+    }
+    if !unit.chars().all(|c| c.is_ascii_alphabetic() || c == 'µ') {
+        return Err(PLAIN);
+    }
+    let read = |number: &str| humantime::parse_duration(&[number, unit].concat());
+    let too_long = Error::TooLong { month: unit == "M" };
+    match read(number) {
+        Ok(duration) if duration > LONGEST => Err(too_long),
+        Ok(duration) => Ok(duration),
+        Err(humantime::DurationError::UnknownUnit { .. }) => {
+            Err(Error::Malformed("has an unknown unit: write ms, s, m, h or d"))
+        }
+        // humantime has one error for "too large" and "too fine"; the whole part tells which.
+        Err(humantime::DurationError::NumberOverflow) => match read(number.split('.').next().unwrap_or_default()) {
+            Ok(whole) if whole <= LONGEST => Err(Error::Malformed("is finer than can be held: write fewer decimals")),
+            _ => Err(too_long),
+        },
+        Err(_) => Err(PLAIN),
+    }
+}
+
+/// Shows a duration in seconds, to the millisecond: `90s`, `0.5s`, `infinity`.
+pub struct Seconds(pub Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == FOREVER {
+            return f.write_str("infinity");
+        }
+        write!(f, "{}", self.0.as_secs())?;
+        let mut fraction = self.0.subsec_millis();
+        let mut width = 3;
+        while width > 0 && fraction.is_multiple_of(10) {
+            fraction /= 10;
+            width -= 1;
+        }
+        if width > 0 {
+            write!(f, ".{fraction:0width$}")?;
+        }
+        f.write_str("s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted() {
+        let cases: &[(&str, u64)] = &[
+            ("20", 20_000),
+            ("0", 0),
+            ("0.5", 500),
+            (".5", 500),
+            ("5.", 5_000),
+            ("007", 7_000),
+            ("0.0019", 1),
+            ("0.12345678999", 123),
+            ("20s", 20_000),
+            ("1m30s", 90_000),
+            ("1min 30sec", 90_000),
+            ("1m 30s", 90_000),
+            (" \t1m\u{a0}30s\n", 90_000),
+            ("500ms", 500),
+            ("1.5s", 1_500),
+            ("0.5 500ms", 1_000),
+            ("2h", 7_200_000),
+            ("30d", 2_592_000_000),
+            ("2592000", 2_592_000_000),
+            ("0M", 0),
+            ("5000us", 5),
+            ("5000µs", 5),
+        ];
+        for (text, millis) in cases {
+            let got = parse_sum(text.as_bytes()).map(|d| d.as_millis());
+            assert_eq!(got, Ok(u128::from(*millis)), "{text:?}");
+        }
+        for text in ["infinity", "inf", "Infinity", "inf 5", "5 inf", "inf inf"] {
+            assert_eq!(parse_sum(text.as_bytes()), Ok(FOREVER), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refused() {
+        let malformed: &[&[u8]] = &[
+            b"",
+            b" ",
+            b"\t\n",
+            b".",
+            b"..",
+            b"1.2.3",
+            b"-5",
+            b"+5",
+            b"-5s",
+            b"1e3",
+            b"1e3s",
+            b"0x10",
+            b"NaN",
+            b"nan",
+            b"s",
+            b"20 s",
+            b"1m30",
+            b"5 min",
+            b".5s",
+            b"5.s",
+            b"1_000",
+            b"1,5",
+            b"20S",
+            b"1.5.5s",
+            b"20ss",
+            b"0.5ns",
+            b"\xff",
+            b"20\xff",
+            b"20s\0",
+            "２０".as_bytes(),
+            "20ſ".as_bytes(),
+            b"infinite",
+            b"20%",
+        ];
+        for text in malformed {
+            let got = parse_sum(text);
+            assert!(matches!(got, Err(Error::Malformed(_))), "{}: {got:?}", text.escape_ascii());
+        }
+        let too_long: &[(&str, bool)] = &[
+            ("2592000.000000001", false),
+            ("31d", false),
+            ("15d 16d", false),
+            ("1M", true),
+            ("2y", false),
+            ("99999999999999999999", false),
+            ("99999999999999999999s", false),
+            ("18446744073709551615s1000000000ns", false),
+            ("18446744073709551615", false),
+            ("18446744073709551615 18446744073709551615", false),
+            ("20d20d", false),
+            ("99999999999999999999M", true),
+        ];
+        for (text, month) in too_long {
+            assert_eq!(parse_sum(text.as_bytes()), Err(Error::TooLong { month: *month }), "{text}");
+        }
+    }
+
+    #[test]
+    fn shown() {
+        for (nanos, text) in
+            [(0, "0s"), (20_000_000_000, "20s"), (500_000_000, "0.5s"), (1_050_000_000, "1.05s"), (999_999, "0s")]
+        {
+            assert_eq!(Seconds(Duration::from_nanos(nanos)).to_string(), text);
+        }
+        assert_eq!(Seconds(FOREVER).to_string(), "infinity");
+    }
+}

@@ -1,0 +1,77 @@
+//! `$(VAR)` in an argument. Kubernetes expands it in a container's `command` but not in a hook's, so it is done here by
+//! the same rules (`third_party/forked/golang/expansion/expand.go` in the Kubernetes source), with one difference: a
+//! variable that is not set is an error, since it is most likely a typo.
+
+/// What an environment variable is set to.
+pub type Environment<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
+
+/// Replaces each `$(VAR)` by the variable's value and `$$` by `$`. Anything else, `$(` without its end included, stays.
+///
+/// # Errors
+/// The name of the first variable that is not set.
+pub fn expand(argument: &[u8], environment: Environment) -> Result<Vec<u8>, Vec<u8>> {
+    let mut out = Vec::with_capacity(argument.len());
+    let mut rest = argument;
+    while let Some(at) = rest.iter().position(|&b| b == b'$') {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        match rest {
+            [b'$', after @ ..] => {
+                out.push(b'$');
+                rest = after;
+            }
+            [b'(', after @ ..] => {
+                let Some(end) = after.iter().position(|&b| b == b')') else {
+                    out.push(b'$');
+                    continue;
+                };
+                let name = &after[..end];
+                out.extend_from_slice(&environment(name).ok_or(name)?);
+                rest = &after[end + 1..];
+            }
+            _ => out.push(b'$'),
+        }
+    }
+    out.extend_from_slice(rest);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_kubernetes_does() {
+        let environment = |name: &[u8]| match name {
+            b"A" => Some(b"one".to_vec()),
+            b"B" => Some(b"$(A)".to_vec()),
+            b"EMPTY" => Some(Vec::new()),
+            b"BYTES" => Some(b"\xff".to_vec()),
+            _ => None,
+        };
+        type Expected = Result<&'static [u8], &'static [u8]>;
+        let cases: &[(&[u8], Expected)] = &[
+            (b"", Ok(b"")),
+            (b"plain", Ok(b"plain")),
+            (b"$(A)", Ok(b"one")),
+            (b"x$(A)y$(A)z", Ok(b"xoneyonez")),
+            (b"$(B)", Ok(b"$(A)")), // a value is not expanded again
+            (b"$(EMPTY)", Ok(b"")),
+            (b"$(BYTES)", Ok(b"\xff")),
+            (b"$$", Ok(b"$")),
+            (b"$$(A)", Ok(b"$(A)")),
+            (b"$$$(A)", Ok(b"$one")),
+            (b"$A", Ok(b"$A")),
+            (b"$", Ok(b"$")),
+            (b"20$", Ok(b"20$")),
+            (b"$(A", Ok(b"$(A")),
+            (b"$($(A)", Err(b"$(A")),
+            (b"$(A)$(UNSET)", Err(b"UNSET")),
+            (b"$()", Err(b"")),
+        ];
+        for (text, expected) in cases {
+            let got = expand(text, &environment);
+            assert_eq!(got.as_deref().map_err(Vec::as_slice), *expected, "{}", text.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! HTTP requests: one connection each, redirects followed as the kubelet follows them.
+
+use std::time::Duration;
+
+use crate::http1;
+use crate::location::{Redirect, resolve};
+use crate::net::{Connection, Failure, connect};
+use crate::plan::{HOST, Header};
+use crate::url::{Endpoint, HttpUrl};
+
+/// Requests for one answer: nine redirects and the answer. `RedirectChecker` in the kubelet's `pkg/probe/http/http.go`.
+const REQUESTS_MAX: usize = 10;
+/// Bytes that one connection may send before there is a verdict.
+const RESPONSE_MAX: usize = 64 * 1024;
+const USER_AGENT: &str = concat!("drain-sleep/", env!("CARGO_PKG_VERSION"));
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Method {
+    Get,
+    Post,
+}
+
+/// How far to read an answer.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Read {
+    /// To the end of its head.
+    Head,
+    /// To the end of its body, as far as that counts.
+    Body,
+}
+
+/// A final answer.
+pub struct Answer {
+    pub status: u16,
+    /// It is a redirect to TLS, which cannot be followed.
+    pub tls: bool,
+}
+
+impl Answer {
+    /// What the kubelet calls success: 200 to 399.
+    pub fn is_success(&self) -> bool {
+        (200..400).contains(&self.status)
+    }
+}
+
+/// Asks, follows the redirects of a GET, and gives the final answer by `deadline`, a time since the start of the drain.
+///
+/// # Errors
+/// A [`Failure`] to get an answer.
+pub fn exchange(
+    method: Method,
+    url: &HttpUrl,
+    headers: &[Header],
+    read: Read,
+    deadline: Duration,
+) -> Result<Answer, Failure> {
+    let mut custom_host =
+        headers.iter().find(|header| header.is(HOST)).map(|header| String::from_utf8_lossy(&header.value));
+    // Over a Unix socket the URL names no host, so that the one that is sent takes its place.
+    let first_host = match (&url.endpoint, &custom_host) {
+        (Endpoint::Unix(_), Some(host)) => host.to_string(),
+        _ => url.authority.clone(),
+    };
+    let mut url = url.clone();
+    for _ in 0..REQUESTS_MAX {
+        let host = custom_host.as_deref().unwrap_or(&url.authority);
+        let mut connection = connect(&url.endpoint, deadline)?;
+        connection.send(&request(method, &url.target, host, headers))?;
+        let mut response = Response { connection, bytes: Vec::new(), ended: false };
+        let head = response.head()?;
+        let is_redirect = method == Method::Get && matches!(head.status, 301 | 302 | 303 | 307 | 308);
+        let mut tls = false;
+        if let (true, Some(location)) = (is_redirect, head.location.as_deref().filter(|location| !location.is_empty()))
+        {
+            match resolve(&url, &first_host, location).map_err(Failure::peer)? {
+                Redirect::Follow { url: next, absolute } => {
+                    url = next;
+                    custom_host = custom_host.filter(|_| !absolute);
+                    continue;
+                }
+                Redirect::OtherScheme => return Err(Failure::peer("redirect to a scheme that is not http")),
+                Redirect::Elsewhere => {}
+                Redirect::Tls => tls = true,
+            }
+        }
+        if read == Read::Body {
+            response.body(&head)?;
+        }
+        return Ok(Answer { status: head.status, tls });
+    }
+    Err(Failure::peer("more than 9 redirects"))
+}
+
+fn request(method: Method, target: &str, host: &str, headers: &[Header]) -> Vec<u8> {
+    let (method, length) = match method {
+        Method::Get => ("GET", ""),
+        Method::Post => ("POST", "Content-Length: 0\r\n"),
+    };
+    let mut request =
+        format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{length}").into_bytes();
+    let mut add = |name: &str, value: &[u8]| request.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    for (name, value) in [("User-Agent", USER_AGENT), ("Accept", "*/*")] {
+        if !headers.iter().any(|header| header.is(name)) {
+            add(name, value.as_bytes());
+        }
+    }
+    for header in headers.iter().filter(|header| !header.value.is_empty() && !header.is(HOST)) {
+        add(&header.name, &header.value);
+    }
+    request.extend(b"\r\n");
+    request
+}
+
+/// A response as it comes in.
+struct Response {
+    connection: Connection,
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Response {
+    fn head(&mut self) -> Result<http1::Head, Failure> {
+        loop {
+            if let Some(head) = http1::head(&self.bytes).map_err(Failure::peer)? {
+                return Ok(head);
+            }
+            if self.ended {
+                return Err(Failure::peer("connection closed"));
+            }
+            self.more()?;
+        }
+    }
+
+    fn body(&mut self, head: &http1::Head) -> Result<(), Failure> {
+        while !http1::body(&self.bytes, head, self.ended).map_err(Failure::peer)? {
+            self.more()?;
+        }
+        Ok(())
+    }
+
+    fn more(&mut self) -> Result<(), Failure> {
+        if self.bytes.len() > RESPONSE_MAX {
+            return Err(Failure::peer("more than 64 KiB without an end"));
+        }
+        self.ended = !self.connection.receive(&mut self.bytes)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests() {
+        let header = |name: &str, value: &str| Header { name: name.to_string(), value: value.into() };
+        let plain = request(Method::Get, "/readyz", "localhost:80", &[]);
+        let expected = format!(
+            "GET /readyz HTTP/1.1\r\nHost: localhost:80\r\nConnection: close\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\n\r\n"
+        );
+        assert_eq!(plain.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string());
+        let headers = [
+            header("user-agent", "x"),
+            header("ACCEPT", ""),
+            header("A", "1"),
+            header("A", "2"),
+            header("B", ""),
+            header("host", "h"),
+        ];
+        let own = request(Method::Post, "/", "h", &headers);
+        let expected =
+            b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\nuser-agent: x\r\nA: 1\r\nA: 2\r\n\r\n";
+        assert_eq!(own.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    }
+}

@@ -1,0 +1,263 @@
+//! HTTP/1 responses, as the kubelet's prober reads them: Go's `net/http`, `ReadResponse` and what it calls. Bytes in,
+//! verdict out; no socket.
+
+use crate::url::hex;
+
+/// Bytes of a response's head: tighter than the kubelet.
+const HEAD_MAX: usize = 16 * 1024;
+/// Bytes of a body that are read before the status alone decides: `maxRespBodyLength` in `pkg/probe/http/http.go`.
+const BODY_MAX: u64 = 10 * 1024;
+/// Bytes of trailers after a chunked body: the size of Go's read buffer.
+const TRAILER_MAX: usize = 4096;
+/// Bytes of a chunk's first line: `maxLineLength` in Go's `net/http/internal/chunked.go`.
+const CHUNK_LINE_MAX: usize = 4096;
+/// Bytes of chunked encoding that are no data, beyond what small chunks need: the same file.
+const CHUNK_EXCESS_MAX: u64 = 16 * 1024;
+
+const LONG_HEAD: &str = "head over 16 KiB";
+const BAD_STATUS: &str = "malformed status line";
+const BAD_FIELD: &str = "malformed header";
+const BAD_LENGTH: &str = "malformed Content-Length";
+const BAD_CHUNK: &str = "malformed chunk";
+
+/// A response's head.
+#[derive(Debug, PartialEq)]
+pub struct Head {
+    pub status: u16,
+    pub location: Option<Vec<u8>>,
+    framing: Framing,
+    /// Where the body begins in the bytes that were read.
+    body_at: usize,
+}
+
+/// What ends the body: RFC 9112 section 6.3.
+#[derive(Debug, PartialEq)]
+enum Framing {
+    Length(u64),
+    Chunked,
+    Close,
+}
+
+/// Reads the head of the final response from all the bytes that have come so far; `None` where more must come.
+///
+/// # Errors
+/// In words, what makes it no answer.
+pub fn head(bytes: &[u8]) -> Result<Option<Head>, &'static str> {
+    let mut at = 0;
+    loop {
+        let Some((status, minor, fields_at)) = status_line(&bytes[at..])? else { return Ok(None) };
+        let Some((fields, end)) = fields(&bytes[at + fields_at..], HEAD_MAX - fields_at)? else { return Ok(None) };
+        at += fields_at + end;
+        let framing = fields.framing(status, minor)?;
+        // An informational response is followed by the final one, save 101, which is final: RFC 9110 section 15.2.
+        if !(100..200).contains(&status) || status == 101 {
+            return Ok(Some(Head { status, location: fields.location, framing, body_at: at }));
+        }
+    }
+}
+
+/// Whether as much of the body has come as counts. `bytes` are all that have come, `ended` says that no more will.
+///
+/// # Errors
+/// In words, how the body is broken.
+pub fn body(bytes: &[u8], head: &Head, ended: bool) -> Result<bool, &'static str> {
+    let body = &bytes[head.body_at..];
+    let complete = match head.framing {
+        Framing::Length(length) => body.len() as u64 >= length.min(BODY_MAX),
+        Framing::Close => ended || body.len() as u64 >= BODY_MAX,
+        Framing::Chunked => chunked(body)?,
+    };
+    if ended && !complete { Err("body broken off") } else { Ok(complete) }
+}
+
+/// A line without its LF or CRLF, and its length with it.
+fn line(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let end = bytes.iter().position(|&b| b == b'\n')?;
+    let line = &bytes[..end];
+    Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
+}
+
+/// Without the blanks around it: RFC 9110's OWS, which is less than ASCII's white space.
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// The status, the minor version, and where the fields begin.
+fn status_line(bytes: &[u8]) -> Result<Option<(u16, u8, usize)>, &'static str> {
+    const VERSION: &[u8] = b"HTTP/1.";
+    let known = bytes.len().min(VERSION.len());
+    if bytes[..known] != VERSION[..known] {
+        return Err(BAD_STATUS); // now, not when a line end comes: HTTP/2 may send none
+    }
+    let Some((line, len)) = line(bytes).filter(|&(_, len)| len <= HEAD_MAX) else {
+        return if bytes.len() > HEAD_MAX { Err(LONG_HEAD) } else { Ok(None) };
+    };
+    let Some([minor, b' ', rest @ ..]) = line.strip_prefix(VERSION) else { return Err(BAD_STATUS) };
+    let blanks = rest.iter().take_while(|&&b| b == b' ').count();
+    let ([a, b, c] | [a, b, c, b' ', ..]) = &rest[blanks..] else { return Err(BAD_STATUS) };
+    if ![minor, a, b, c].iter().all(|digit| digit.is_ascii_digit()) {
+        return Err(BAD_STATUS);
+    }
+    let status = [a, b, c].iter().fold(0, |n, &&digit| n * 10 + u16::from(digit - b'0'));
+    Ok(Some((status, *minor - b'0', len)))
+}
+
+/// What the header fields say that matters here.
+#[derive(Default)]
+struct Fields {
+    location: Option<Vec<u8>>,
+    content_length: Option<Vec<u8>>,
+    transfer_encodings: Vec<Vec<u8>>,
+}
+
+/// Reads header fields up to the empty line that ends them, and tells where that ends; at most `most` bytes.
+fn fields(bytes: &[u8], most: usize) -> Result<Option<(Fields, usize)>, &'static str> {
+    let mut fields = Fields::default();
+    let mut field: Vec<u8> = Vec::new(); // with its continuation lines
+    let mut at = 0;
+    loop {
+        let Some((text, len)) = line(&bytes[at..]).filter(|&(_, len)| at + len <= most) else {
+            return if bytes.len() > most { Err(LONG_HEAD) } else { Ok(None) };
+        };
+        at += len;
+        if let [b' ' | b'\t', ..] = text {
+            if field.is_empty() {
+                return Err(BAD_FIELD);
+            }
+            field.push(b' ');
+        } else {
+            if !field.is_empty() {
+                fields.take(&field)?;
+                field.clear();
+            }
+            if text.is_empty() {
+                return Ok(Some((fields, at)));
+            }
+            if !text.contains(&b':') {
+                return Err(BAD_FIELD);
+            }
+        }
+        field.extend_from_slice(trim(text));
+    }
+}
+
+impl Fields {
+    fn take(&mut self, field: &[u8]) -> Result<(), &'static str> {
+        let colon = field.iter().position(|&b| b == b':').ok_or(BAD_FIELD)?;
+        let (name, value) = (&field[..colon], trim(&field[colon + 1..]));
+        // Go lets a name have blanks, and then takes it for no name that it knows.
+        if name.is_empty() || !name.iter().all(|&b| is_token_byte(b) || b == b' ') || !value.iter().all(is_value_byte) {
+            return Err(BAD_FIELD);
+        }
+        if name.eq_ignore_ascii_case(b"location") && self.location.is_none() {
+            self.location = Some(value.to_vec());
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            if self.content_length.get_or_insert_with(|| value.to_vec()) != value {
+                return Err("conflicting Content-Length");
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.transfer_encodings.push(value.to_vec());
+        }
+        Ok(())
+    }
+
+    /// `readTransfer` in Go's `net/http/transfer.go`.
+    fn framing(&self, status: u16, minor: u8) -> Result<Framing, &'static str> {
+        let chunked = match self.transfer_encodings.as_slice() {
+            _ if minor == 0 => false,
+            [] => false,
+            [one] if one.eq_ignore_ascii_case(b"chunked") => true,
+            _ => return Err("unsupported Transfer-Encoding"),
+        };
+        let length = match &self.content_length {
+            None => None,
+            Some(digits) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+                let length = str::from_utf8(digits).unwrap_or_default().parse::<i64>().map_err(|_| BAD_LENGTH)?;
+                Some(length.unsigned_abs())
+            }
+            Some(_) => return Err(BAD_LENGTH),
+        };
+        Ok(match length {
+            _ if status < 200 || status == 204 || status == 304 => Framing::Length(0),
+            _ if chunked => Framing::Chunked,
+            Some(length) => Framing::Length(length),
+            None => Framing::Close,
+        })
+    }
+}
+
+/// `tchar` of RFC 9110 section 5.6.2.
+pub fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// What may stand in a field's value: RFC 9110 section 5.5.
+pub fn is_value_byte(byte: &u8) -> bool {
+    *byte == b'\t' || !byte.is_ascii_control()
+}
+
+/// Whether a chunked body is complete, or has given all the data that counts: `chunkedReader` in Go's
+/// `net/http/internal/chunked.go`.
+fn chunked(body: &[u8]) -> Result<bool, &'static str> {
+    let mut rest = body;
+    let mut data: u64 = 0;
+    let mut excess: u64 = 0;
+    loop {
+        let Some(end) = rest.iter().position(|&b| b == b'\n') else {
+            return if rest.len() > CHUNK_LINE_MAX { Err(BAD_CHUNK) } else { Ok(false) };
+        };
+        let Some(line) = rest[..end].strip_suffix(b"\r").filter(|l| l.len() < CHUNK_LINE_MAX && !l.contains(&b'\r'))
+        else {
+            return Err(BAD_CHUNK);
+        };
+        rest = &rest[end + 1..];
+        let size = chunk_size(trim_end(line))?;
+        excess = (excess + line.len() as u64 + 2).saturating_sub(size.saturating_mul(2).saturating_add(16));
+        if excess > CHUNK_EXCESS_MAX {
+            return Err("too much chunked encoding for its data");
+        }
+        if size == 0 {
+            return trailers(rest);
+        }
+        data = data.saturating_add(size.min(rest.len() as u64));
+        if data >= BODY_MAX {
+            return Ok(true);
+        }
+        match usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size)) {
+            None | Some((_, [] | [b'\r'])) => return Ok(false),
+            Some((_, [b'\r', b'\n', after @ ..])) => rest = after,
+            Some(_) => return Err(BAD_CHUNK),
+        }
+    }
+}
+
+fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// The size of a chunk: at most 16 hexadecimal digits, then perhaps extensions.
+fn chunk_size(line: &[u8]) -> Result<u64, &'static str> {
+    let digits = line.split(|&b| b == b';').next().unwrap_or_default();
+    if digits.is_empty() || digits.len() > 16 {
+        return Err(BAD_CHUNK);
+    }
+    digits.iter().try_fold(0, |size, &digit| Ok(size << 4 | u64::from(hex(digit).ok_or(BAD_CHUNK)?)))
+}
+
+/// Whether the trailers after the last chunk have ended.
+fn trailers(rest: &[u8]) -> Result<bool, &'static str> {
+    if rest.starts_with(b"\r\n") {
+        return Ok(true);
+    }
+    let window = &rest[..rest.len().min(TRAILER_MAX)];
+    if rest.len() < 2 || !window.windows(4).any(|w| w == b"\r\n\r\n") {
+        return if rest.len() > TRAILER_MAX { Err("trailers over 4 KiB") } else { Ok(false) };
+    }
+    fields(rest, TRAILER_MAX).map(|trailers| trailers.is_some())
+}

@@ -1,0 +1,22 @@
+//! drain-sleep: a `preStop` hook for containers without a shell. It sleeps, and ends early once the app has drained.
+//!
+//! Data flows one way: the command line ([`args`]) becomes a validated [`plan`], which [`run`] carries out by the rules
+//! of [`drain`].
+
+#![deny(unsafe_code)]
+
+pub mod args;
+pub mod drain;
+pub mod duration;
+pub mod expand;
+pub mod failsafe;
+pub mod http;
+pub mod http1;
+pub mod location;
+pub mod log;
+pub mod net;
+pub mod plan;
+pub mod run;
+pub mod sys;
+pub mod url;
+pub mod watch;

@@ -1,0 +1,329 @@
+//! What the `Location` of a redirect means, as the kubelet's prober judges it: `RedirectChecker` in
+//! `pkg/probe/http/http.go` of the Kubernetes source, on top of Go's `net/url` and `net/http`.
+
+use crate::url::{Endpoint, HTTP_PORT, HttpUrl, percent_decode, port_number};
+
+/// What to do about a redirect.
+#[derive(Debug, PartialEq)]
+pub enum Redirect {
+    /// To the same host: ask there.
+    Follow {
+        url: HttpUrl,
+        /// The Location has a scheme, so that a Host header of the user's own no longer applies (Go issue 22233).
+        absolute: bool,
+    },
+    /// To another host, or to something without one: not followed, and a success.
+    Elsewhere,
+    /// To the same host by `https`, which is not spoken here: taken for a success.
+    Tls,
+    /// To the same host by any other scheme.
+    OtherScheme,
+}
+
+const MALFORMED: &str = "malformed Location";
+
+/// Resolves a Location against the URL that answered with it. `host` is the authority that it must name, any port, to be
+/// followed.
+///
+/// # Errors
+/// In words, why it does not parse.
+pub fn resolve(base: &HttpUrl, host: &str, location: &[u8]) -> Result<Redirect, &'static str> {
+    if location.iter().any(u8::is_ascii_control) {
+        return Err(MALFORMED);
+    }
+    let (location, fragment) = cut(location, b'#');
+    percent_decode(fragment).ok_or(MALFORMED)?;
+    let (scheme, rest) = split_scheme(location)?;
+    let path_end = rest.iter().position(|&b| b == b'?').unwrap_or(rest.len());
+    let (path, query) = rest.split_at(path_end); // the query with its `?`
+
+    let opaque = scheme.is_some() && !path.starts_with(b"/"); // `mailto:…`
+    if opaque {
+        return Ok(Redirect::Elsewhere);
+    }
+    if cut(path, b'/').0.contains(&b':') {
+        return Err(MALFORMED);
+    }
+    let (authority, path) = match path.strip_prefix(b"//") {
+        Some(after) if scheme.is_some() || !after.starts_with(b"/") => {
+            after.split_at(after.iter().position(|&b| b == b'/').unwrap_or(after.len()))
+        }
+        _ => (&b""[..], path),
+    };
+    percent_decode(path).ok_or(MALFORMED)?;
+    let is = |name: &[u8]| scheme.is_some_and(|s| s.eq_ignore_ascii_case(name));
+    let (name, port) = host_and_port(authority, is(b"http") || is(b"https"))?;
+
+    let names_host = scheme.is_some() || !authority.is_empty();
+    if names_host && name != hostname(host.as_bytes()) {
+        return Ok(Redirect::Elsewhere);
+    }
+    if is(b"https") {
+        return Ok(Redirect::Tls);
+    }
+    if scheme.is_some() && !is(b"http") {
+        return Ok(Redirect::OtherScheme);
+    }
+
+    let mut url = base.clone();
+    let (base_path, base_query) = base.target.as_bytes().split_at(base.target.find('?').unwrap_or(base.target.len()));
+    if names_host {
+        url.authority =
+            String::from_utf8_lossy(authority.rsplit(|&b| b == b'@').next().unwrap_or_default()).into_owned();
+        if let Endpoint::Tcp(_, base_port) = &mut url.endpoint {
+            *base_port = match str::from_utf8(port).unwrap_or_default() {
+                "" => HTTP_PORT,
+                digits => port_number(digits).ok_or("Location with an impossible port")?,
+            };
+        }
+        url.target = request_target(&resolve_path(b"", path), query);
+    } else if path.is_empty() && query.is_empty() {
+        url.target = request_target(&resolve_path(base_path, b""), base_query);
+    } else {
+        url.target = request_target(&resolve_path(base_path, path), query);
+    }
+    Ok(Redirect::Follow { url, absolute: scheme.is_some() })
+}
+
+/// What comes before the first `at`, and what after it.
+fn cut(text: &[u8], at: u8) -> (&[u8], &[u8]) {
+    match text.iter().position(|&b| b == at) {
+        Some(n) => (&text[..n], &text[n + 1..]),
+        None => (text, b""),
+    }
+}
+
+/// `getScheme` of Go's `net/url`.
+fn split_scheme(text: &[u8]) -> Result<(Option<&[u8]>, &[u8]), &'static str> {
+    let end = text.iter().position(|b| !b.is_ascii_alphanumeric() && !b"+-.".contains(b));
+    match end {
+        Some(0) if text[0] == b':' => Err(MALFORMED),
+        Some(end) if text[end] == b':' && text[0].is_ascii_alphabetic() => Ok((Some(&text[..end]), &text[end + 1..])),
+        _ => Ok((None, text)),
+    }
+}
+
+/// The host, without brackets, and the port of `[USER@]HOST[:PORT]`. User information is checked, and then not used.
+fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), &'static str> {
+    let (user, host) = match authority.iter().rposition(|&b| b == b'@') {
+        Some(at) => (&authority[..at], &authority[at + 1..]),
+        None => (&b""[..], authority),
+    };
+    let user_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(b);
+    if !user.iter().all(user_byte) || percent_decode(user).is_none() {
+        return Err(MALFORMED);
+    }
+    let bracketed = host.starts_with(b"[");
+    let port_at = if bracketed {
+        host.iter().rposition(|&b| b == b']').ok_or(MALFORMED)? + 1
+    } else {
+        let colon = |&b: &u8| b == b':';
+        let at = if one_colon { host.iter().position(colon) } else { host.iter().rposition(colon) };
+        at.unwrap_or(host.len())
+    };
+    let (name, port) = host.split_at(port_at);
+    let port = match port {
+        [] => port,
+        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => digits,
+        _ => return Err(MALFORMED),
+    };
+    if bracketed {
+        // A zone (RFC 6874) names no host that could be given here, so what it says does not matter.
+        let address = hostname(name);
+        let address = address.windows(3).position(|w| w == b"%25").map_or(address, |zone| &address[..zone]);
+        let address = str::from_utf8(address).unwrap_or_default();
+        if address.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err(MALFORMED);
+        }
+    } else if !name.iter().all(host_byte) || !host_escapes(name) {
+        return Err(MALFORMED);
+    }
+    Ok((hostname(name), port))
+}
+
+fn host_byte(b: &u8) -> bool {
+    b.is_ascii_alphanumeric() || !b.is_ascii() || b"-_.~!$&'()*+,;=:]<>\"%".contains(b)
+}
+
+/// In a host, `%XX` may stand for a byte outside ASCII only, or for `%` itself.
+fn host_escapes(name: &[u8]) -> bool {
+    percent_decode(name).is_some()
+        && name.iter().enumerate().all(|(at, &b)| b != b'%' || name[at + 1] >= b'8' || name[at..].starts_with(b"%25"))
+}
+
+/// An authority without its port and brackets: `URL.Hostname` of Go's `net/url`.
+fn hostname(authority: &[u8]) -> &[u8] {
+    let host = match authority.iter().rposition(|&b| b == b':') {
+        Some(at) if authority[at + 1..].iter().all(u8::is_ascii_digit) => &authority[..at],
+        _ => authority,
+    };
+    host.strip_prefix(b"[").and_then(|h| h.strip_suffix(b"]")).unwrap_or(host)
+}
+
+/// `reference` seen from `base`, with `.` and `..` resolved (RFC 3986 section 5.2.4).
+fn resolve_path(base: &[u8], reference: &[u8]) -> Vec<u8> {
+    let mut full = Vec::new();
+    if !reference.starts_with(b"/") {
+        let directory = base.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+        full.extend_from_slice(if reference.is_empty() { base } else { &base[..directory] });
+    }
+    full.extend_from_slice(reference);
+
+    let mut out: Vec<u8> = Vec::with_capacity(full.len() + 1);
+    let mut segments = full.strip_prefix(b"/").unwrap_or(&full).split(|&b| b == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            b"." => {}
+            b".." => out.truncate(out.iter().rposition(|&b| b == b'/').unwrap_or(0)),
+            _ => {
+                out.push(b'/');
+                out.extend_from_slice(segment);
+                continue;
+            }
+        }
+        if segments.peek().is_none() {
+            out.push(b'/');
+        }
+    }
+    if out.is_empty() {
+        out.push(b'/');
+    }
+    out
+}
+
+/// What may stand in a request line: whatever else the Location holds is percent-encoded, so that it can end neither the
+/// line nor the target.
+fn request_target(path: &[u8], query: &[u8]) -> String {
+    let mut out = String::with_capacity(path.len() + query.len());
+    let escapes = path.iter().map(|b| (b, b"\"<>\\^`{|}".contains(b))).chain(query.iter().map(|b| (b, false)));
+    for (&byte, escaped) in escapes {
+        if escaped || !byte.is_ascii_graphic() {
+            out.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                out.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
+            }
+        } else {
+            out.push(char::from(byte));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::url;
+
+    fn follow(location: &str) -> Result<(u16, String, String, bool), String> {
+        let base = url::http("//127.0.0.1:8080/a/b?q").unwrap();
+        match resolve(&base, "127.0.0.1:8080", location.as_bytes()) {
+            Ok(Redirect::Follow { url: HttpUrl { endpoint: Endpoint::Tcp(_, port), authority, target }, absolute }) => {
+                Ok((port, authority, target, absolute))
+            }
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn followed() {
+        let here = "127.0.0.1:8080";
+        for (location, port, authority, target, absolute) in [
+            ("/x", 8080, here, "/x", false),
+            ("c", 8080, here, "/a/c", false),
+            ("./c", 8080, here, "/a/c", false),
+            ("../c", 8080, here, "/c", false),
+            ("../../../c", 8080, here, "/c", false),
+            ("..", 8080, here, "/", false),
+            (".", 8080, here, "/a/", false),
+            ("/x/../y/./z/..", 8080, here, "/y/", false),
+            ("/x//y", 8080, here, "/x//y", false),
+            ("*", 8080, here, "/a/*", false),
+            ("?r", 8080, here, "/a/b?r", false),
+            ("?", 8080, here, "/a/b?", false),
+            ("#f", 8080, here, "/a/b?q", false),
+            ("//", 8080, here, "/a/b?q", false),
+            ("///x", 8080, here, "///x", false),
+            ("/a%2fb?c%zz", 8080, here, "/a%2fb?c%zz", false),
+            ("/a b\"{|}?c d", 8080, here, "/a%20b%22%7B%7C%7D?c%20d", false),
+            ("/é", 8080, here, "/%C3%A9", false),
+            ("http://127.0.0.1/x", 80, "127.0.0.1", "/x", true),
+            ("http://127.0.0.1", 80, "127.0.0.1", "/", true),
+            ("http://127.0.0.1?y", 80, "127.0.0.1", "/?y", true),
+            ("HTTP://127.0.0.1:9/x?y", 9, "127.0.0.1:9", "/x?y", true),
+            ("http://user:pass@127.0.0.1:9/x", 9, "127.0.0.1:9", "/x", true),
+            ("//127.0.0.1:9/x", 9, "127.0.0.1:9", "/x", false),
+        ] {
+            assert_eq!(follow(location), Ok((port, authority.to_string(), target.to_string(), absolute)), "{location}");
+        }
+    }
+
+    #[test]
+    fn not_followed() {
+        for location in [
+            "http://127.0.0.2/",
+            "http://localhost/",
+            "mailto:a@127.0.0.1",
+            "a:b",
+            "http:127.0.0.1",
+            "http:/x",
+            "file:///x",
+            "//@/x",
+            "https://other/",
+            "http://[::1]/",
+            "http://[fe80::1%25eth0]/",
+            "//a:b:80/",
+            "http://127.0.0.1.:80/",
+            "http://%C3%A9/",
+        ] {
+            assert_eq!(follow(location), Err("Ok(Elsewhere)".to_string()), "{location}");
+        }
+        for location in ["https://127.0.0.1/", "HTTPS://127.0.0.1:9/x"] {
+            assert_eq!(follow(location), Err("Ok(Tls)".to_string()), "{location}");
+        }
+        for location in ["ftp://127.0.0.1/", "grpc://127.0.0.1:9/x"] {
+            assert_eq!(follow(location), Err("Ok(OtherScheme)".to_string()), "{location}");
+        }
+        for location in [
+            ":",
+            "::",
+            ":x",
+            "1a:b",
+            "/%",
+            "/%4",
+            "/%zz",
+            "/#%zz",
+            "/\u{7f}",
+            "/\t",
+            "http://127.0.0.1:x/",
+            "http://127.0.0.1:99999/",
+            "http://127.0.0.1:0/",
+            "http://a:b:80/",
+            "http://[::1/",
+            "http://x[::1]/",
+            "http://[127.0.0.1]/",
+            "http://[::1]x/",
+            "http://a b/",
+            "http://a|b/",
+            "http://%41/",
+            "http://%4/",
+            "http://u ser@127.0.0.1/",
+            "http://u%ser@127.0.0.1/",
+        ] {
+            let got = follow(location);
+            assert!(got.as_ref().is_err_and(|e| e.starts_with("Err")), "{location}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn ipv6_and_unix() {
+        let v6 = url::http("//[::1]:8080/").unwrap();
+        assert!(matches!(resolve(&v6, "[::1]:8080", b"http://[::1]:9/x"), Ok(Redirect::Follow { .. })));
+        let unix = url::http("//unix:/a.sock:/x").unwrap();
+        let Ok(Redirect::Follow { url, .. }) = resolve(&unix, "app.local", b"http://app.local:9/y") else { panic!() };
+        assert_eq!(
+            (url.endpoint, url.authority.as_str(), url.target.as_str()),
+            (unix.endpoint.clone(), "app.local:9", "/y")
+        );
+        assert_eq!(resolve(&unix, "app.local", b"http://localhost/y"), Ok(Redirect::Elsewhere));
+    }
+}

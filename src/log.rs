@@ -1,0 +1,156 @@
+//! The log: lines on stderr and, if wanted, in a file. Nothing in here can stop, delay or fail the drain, allocates, or is
+//! unsafe in a signal handler.
+
+use std::fmt::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::IntoRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
+
+use crate::sys;
+
+const STDERR: i32 = 2;
+/// Bytes in a line, the line feed included.
+const LINE_MAX: usize = 1024;
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+static FILE: AtomicI32 = AtomicI32::new(-1);
+
+/// From now on only errors go to stderr.
+pub fn quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// From now on every line goes to `path` as well. O_NONBLOCK keeps a FIFO without a reader, or a full one, from holding
+/// the drain.
+///
+/// # Errors
+/// Those of open(2).
+pub fn to_file(path: &[u8]) -> io::Result<()> {
+    let path = std::ffi::OsStr::from_bytes(path);
+    let file = OpenOptions::new().append(true).create(true).custom_flags(sys::O_NONBLOCK).open(path)?;
+    FILE.store(file.into_raw_fd(), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Takes the numbers 0 to 2 where they came closed, so that nothing that is opened later gets one of them and is then
+/// written to as if it were stderr. An O_PATH descriptor can be neither read nor written, and `/` is always there.
+pub fn hold_standard_descriptors() {
+    for fd in 0..=STDERR {
+        let closed = sys::poll_one(fd, 0, Duration::ZERO).is_ok_and(|events| events & sys::POLLNVAL != 0);
+        if closed {
+            let root = OpenOptions::new().read(true).custom_flags(sys::O_PATH).open("/");
+            std::mem::forget(root);
+        }
+    }
+}
+
+/// Logs what happens.
+pub fn info(message: fmt::Arguments) {
+    log(message, QUIET.load(Ordering::Relaxed));
+}
+
+/// Logs what went wrong, even if quiet.
+pub fn error(message: fmt::Arguments) {
+    log(message, false);
+}
+
+fn log(message: fmt::Arguments, quiet: bool) {
+    let mut line = Line { bytes: [0; LINE_MAX], len: 0 };
+    let _ = line.write_str("drain-sleep: ");
+    let _ = line.write_fmt(message);
+    let line = line.finish();
+    // Polled, since a full pipe would block, and O_NONBLOCK on stderr would be set for all who share it.
+    if !quiet && sys::poll_one(STDERR, sys::POLLOUT, Duration::ZERO).is_ok_and(|events| events & sys::POLLOUT != 0) {
+        let _ = sys::standard(STDERR).write(line);
+    }
+    let file = FILE.load(Ordering::Relaxed);
+    if file >= 0 {
+        let _ = sys::standard(file).write(line);
+    }
+}
+
+/// Prints to stdout, for `--help`, `--version` and `--check`.
+///
+/// # Errors
+/// Those of write(2).
+pub fn print(text: &str) -> io::Result<()> {
+    const STDOUT: i32 = 1;
+    let mut stdout: &File = &sys::standard(STDOUT);
+    stdout.write_all(text.as_bytes())
+}
+
+/// A line that is being written. Whatever is not printable ASCII is escaped, so that no server and no argument can forge a
+/// line or drive a terminal; what does not fit is cut.
+struct Line {
+    bytes: [u8; LINE_MAX],
+    len: usize,
+}
+
+impl Line {
+    const MORE: &[u8] = b"...\n";
+
+    fn finish(&mut self) -> &[u8] {
+        let end = if self.len > LINE_MAX - Self::MORE.len() { Self::MORE } else { b"\n" };
+        let len = self.len.min(LINE_MAX - Self::MORE.len());
+        self.bytes[len..len + end.len()].copy_from_slice(end);
+        &self.bytes[..len + end.len()]
+    }
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            let escape = [b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+            let shown = if byte == b' ' || byte.is_ascii_graphic() { std::slice::from_ref(&byte) } else { &escape };
+            if self.len + shown.len() > LINE_MAX {
+                self.len = LINE_MAX;
+                return Err(fmt::Error);
+            }
+            self.bytes[self.len..self.len + shown.len()].copy_from_slice(shown);
+            self.len += shown.len();
+        }
+        Ok(())
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Bytes, shown as they are where they are ASCII and escaped where not.
+pub struct Bytes<'a>(pub &'a [u8]);
+
+impl fmt::Display for Bytes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|&byte| match byte {
+            0..=0x7f => f.write_char(char::from(byte)),
+            _ => write!(f, "\\x{byte:02x}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(message: fmt::Arguments) -> String {
+        let mut line = Line { bytes: [0; LINE_MAX], len: 0 };
+        let _ = line.write_fmt(message);
+        String::from_utf8(line.finish().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn escaped_and_cut() {
+        assert_eq!(line(format_args!("a {}", "b")), "a b\n");
+        assert_eq!(line(format_args!("{}", "x\ny\r\x1b[0mé\0")), "x\\x0ay\\x0d\\x1b[0m\\xc3\\xa9\\x00\n");
+        assert_eq!(line(format_args!("{}", Bytes(b"x\ny\xff"))), "x\\x0ay\\xff\n");
+        for len in [LINE_MAX - 5, LINE_MAX - 4, LINE_MAX - 3, LINE_MAX, LINE_MAX + 1, 100_000] {
+            let got = line(format_args!("{}", "x".repeat(len)));
+            assert!(got.len() <= LINE_MAX, "{len}");
+            assert_eq!(got.ends_with("x...\n"), len > LINE_MAX - 4, "{len}");
+        }
+        assert!(line(format_args!("{}", "\n".repeat(2000))).ends_with("...\n"));
+    }
+}

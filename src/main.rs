@@ -1,0 +1,64 @@
+//! The program: parse, run, exit.
+
+#![no_main]
+
+mod unwind;
+
+use std::ffi::{c_char, c_int};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use drain_sleep::args::{self, Args};
+use drain_sleep::failsafe;
+use drain_sleep::plan::Plan;
+use drain_sleep::run::{self, EXIT_OK};
+use drain_sleep::{log, sys};
+
+/// C's `main` rather than Rust's, whose start aborts without a word where it finds a closed descriptor and no
+/// `/dev/null`, and makes system calls that a seccomp profile may refuse.
+#[allow(unsafe_code)]
+#[unsafe(no_mangle)]
+extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    failsafe::arm();
+    log::hold_standard_descriptors();
+    // SAFETY: they are what C's `main` was given.
+    let arguments = unsafe { sys::arguments(argc, argv) };
+    run(&arguments)
+}
+
+fn run(arguments: &[&[u8]]) -> i32 {
+    let environment = |name: &[u8]| std::env::var_os(std::ffi::OsStr::from_bytes(name)).map(OsStringExt::into_vec);
+    let args = Args::parse(arguments, &environment);
+    if args.has(args::HELP) {
+        return print(&args::help());
+    }
+    if args.has(args::VERSION) {
+        return print(concat!("drain-sleep ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+    if args.has(args::QUIET) {
+        log::quiet();
+    }
+    let plan = Plan::new(&args);
+    if args.has(args::CHECK) {
+        return match plan {
+            Ok(plan) => print(&format!("{plan}\n")),
+            Err(refused) => run::mistakes(&refused),
+        };
+    }
+    failsafe::drain_lasts(plan.as_ref().map_or_else(|refused| refused.sleep, |plan| plan.rules.duration));
+    if let Some(path) = args.value(args::LOG_FILE)
+        && let Err(error) = log::to_file(path)
+    {
+        log::error(format_args!("cannot log to {}: {error}", log::Bytes(path)));
+    }
+    match plan {
+        Ok(plan) => run::drain(&plan),
+        Err(refused) => run::refused(&refused),
+    }
+}
+
+fn print(text: &str) -> i32 {
+    match log::print(text) {
+        Ok(()) => EXIT_OK,
+        Err(_) => 1,
+    }
+}

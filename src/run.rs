@@ -1,0 +1,101 @@
+//! Carries a plan out with the real clock.
+
+use crate::drain::{Drain, End, Step};
+use crate::duration::Seconds;
+use crate::failsafe::{EXIT_USAGE, elapsed, sleep_until};
+use crate::log;
+use crate::plan::{Plan, Refused, Watch};
+use crate::watch::{self, Outcome};
+
+/// Exit status when all went well.
+pub const EXIT_OK: i32 = 0;
+
+/// Changes of a verdict that are logged; a watch that changes more often would fill the log.
+const CHANGES_LOGGED: u32 = 20;
+
+/// Drains, and gives the exit status.
+pub fn drain(plan: &Plan) -> i32 {
+    log::info(format_args!("{plan}"));
+    let mut drain = Drain::new(plan.rules.clone(), plan.watches.len(), 0);
+    let mut verdicts: Vec<Verdict> = plan.watches.iter().map(Verdict::new).collect();
+    let end = loop {
+        match drain.next(elapsed()) {
+            Step::Check(index, deadline) => {
+                let outcome = watch::check(&plan.watches[index].target, &plan.headers, deadline);
+                if drain.checked(elapsed(), outcome.finding) {
+                    verdicts[index].update(&outcome);
+                }
+            }
+            Step::Request(..) => drain.requested(),
+            Step::Sleep(until) => sleep_until(until),
+            Step::End(end) => break end,
+        }
+    };
+    let took = Seconds(elapsed());
+    let never_ready = plan.watches.iter().enumerate().find(|(index, _)| !drain.was_ready(*index));
+    match (end, never_ready) {
+        (End::Drained, _) => log::info(format_args!("drained after {took}")),
+        (End::Elapsed, Some((_, watch))) => {
+            log::info(format_args!(
+                "slept {took} in full: {} was never ready, so it could not stop being ready",
+                watch.name
+            ));
+        }
+        (End::Elapsed, None) if plan.watches.is_empty() => log::info(format_args!("slept {took}")),
+        (End::Elapsed, None) => log::info(format_args!("slept {took} in full: not all that is watched had drained")),
+    }
+    EXIT_OK
+}
+
+/// Says what is wrong on the line.
+pub fn mistakes(refused: &Refused) -> i32 {
+    for mistake in &refused.mistakes {
+        log::error(format_args!("error: {mistake}"));
+    }
+    EXIT_USAGE
+}
+
+/// Says what is wrong on the line, and sleeps all the same: a mistake must not cost the drain.
+pub fn refused(refused: &Refused) -> i32 {
+    let status = mistakes(refused);
+    log::error(format_args!("sleeping {} all the same, watching nothing", Seconds(refused.sleep)));
+    sleep_until(refused.sleep);
+    log::info(format_args!("slept {}", Seconds(elapsed())));
+    status
+}
+
+/// The verdicts on a watch, as far as they are logged.
+struct Verdict<'a> {
+    watch: &'a Watch,
+    last: &'static str,
+    changes: u32,
+}
+
+impl Verdict<'_> {
+    fn new(watch: &Watch) -> Verdict<'_> {
+        Verdict { watch, last: "", changes: 0 }
+    }
+
+    fn update(&mut self, outcome: &Outcome) {
+        if outcome.verdict == self.last {
+            return;
+        }
+        self.last = outcome.verdict;
+        self.changes += 1;
+        let Watch { name, .. } = self.watch;
+        if self.changes <= CHANGES_LOGGED {
+            log::info(format_args!("{name} is {outcome} at {}", Seconds(elapsed())));
+        } else if self.changes == CHANGES_LOGGED + 1 {
+            log::info(format_args!("{name} changes often: from now on its changes are only counted"));
+        }
+    }
+}
+
+impl Drop for Verdict<'_> {
+    /// The count that was announced.
+    fn drop(&mut self) {
+        if self.changes > CHANGES_LOGGED {
+            log::info(format_args!("{} changed {} times", self.watch.name, self.changes - 1));
+        }
+    }
+}

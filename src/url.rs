@@ -1,0 +1,274 @@
+//! The URLs of the command line.
+//!
+//! No name is ever resolved: a host is an address, or `localhost`.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Where to connect to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Endpoint {
+    /// A TCP port.
+    Tcp(Host, u16),
+    /// A Unix socket: its absolute path, at most [`SOCKET_PATH_MAX`] bytes.
+    Unix(Vec<u8>),
+}
+
+/// A host that needs no resolver.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Host {
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+    /// 127.0.0.1 and, if that refuses, `::1`.
+    Localhost,
+}
+
+/// What an HTTP request is sent to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpUrl {
+    pub endpoint: Endpoint,
+    /// `HOST[:PORT]` as written; `localhost` over a Unix socket.
+    pub authority: String,
+    /// Path and query, as sent.
+    pub target: String,
+}
+
+/// `sun_path` of `sockaddr_un` holds 108 bytes, the last of them NUL: unix(7).
+pub const SOCKET_PATH_MAX: usize = 107;
+
+/// Where `http:` goes unless it says otherwise.
+pub const HTTP_PORT: u16 = 80;
+
+/// Splits a URL of the command line into its scheme and what follows `:`, having refused what no URL here may hold.
+///
+/// # Errors
+/// What is wrong with it, in words that follow the URL.
+pub fn scheme(url: &[u8]) -> Result<(&str, &str), &'static str> {
+    if !url.iter().all(|b| (0x21..=0x7e).contains(b)) {
+        return Err("has a byte that is no printable ASCII: percent-encode it");
+    }
+    if url.contains(&b'#') {
+        return Err("has a fragment, which is never sent: leave out the # and what follows");
+    }
+    let url = str::from_utf8(url).unwrap_or_default();
+    url.split_once(':').ok_or("has no scheme: write http://localhost:8080/readyz")
+}
+
+/// Reads what follows `http:`.
+///
+/// # Errors
+/// What is wrong with it, in words that follow the URL.
+pub fn http(rest: &str) -> Result<HttpUrl, &'static str> {
+    let rest = rest.strip_prefix("//").ok_or("lacks // after its scheme: write http://localhost:8080/readyz")?;
+    if let Some(socket) = rest.strip_prefix("unix:/") {
+        const FORM: &str = "needs a socket and a path: write http://unix:/run/app.sock:/readyz";
+        let (path, target) = socket.split_once(':').ok_or(FORM)?;
+        if !target.starts_with('/') {
+            return Err(FORM);
+        }
+        let endpoint = unix(&["/", path].concat())?;
+        return Ok(HttpUrl { endpoint, authority: "localhost".to_string(), target: target.to_string() });
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    let (host, port) = host_port(authority)?;
+    let target = if target.starts_with('/') { target.to_string() } else { ["/", target].concat() };
+    Ok(HttpUrl { endpoint: Endpoint::Tcp(host, port.unwrap_or(HTTP_PORT)), authority: authority.to_string(), target })
+}
+
+/// Reads `//HOST:PORT`, as it follows `tcp:`.
+///
+/// # Errors
+/// What is wrong with it, in words that follow the URL.
+pub fn tcp(rest: &str) -> Result<Endpoint, &'static str> {
+    let authority = rest.strip_prefix("//").ok_or("lacks // after its scheme: write tcp://localhost:8080")?;
+    if authority.contains(['/', '?']) {
+        return Err("has something after its port, where nothing may follow");
+    }
+    match host_port(authority)? {
+        (host, Some(port)) => Ok(Endpoint::Tcp(host, port)),
+        (_, None) => Err("has no port: write tcp://localhost:8080"),
+    }
+}
+
+/// Reads `/SOCKET/PATH`, as it follows `unix:`.
+///
+/// # Errors
+/// What is wrong with it, in words that follow the URL.
+pub fn unix(path: &str) -> Result<Endpoint, &'static str> {
+    if !path.starts_with('/') || path.starts_with("//") {
+        return Err("needs an absolute path: write unix:/run/app.sock");
+    }
+    if path.len() > SOCKET_PATH_MAX {
+        return Err("has a socket path of more than 107 bytes, which the kernel does not take");
+    }
+    Ok(Endpoint::Unix(path.as_bytes().to_vec()))
+}
+
+/// Reads `//HOST:PORT[/SERVICE]`, as it follows `grpc:`. SERVICE is percent-decoded, and empty for the whole server.
+///
+/// # Errors
+/// What is wrong with it, in words that follow the URL.
+pub fn grpc(rest: &str) -> Result<(Endpoint, String, Vec<u8>), &'static str> {
+    let rest = rest.strip_prefix("//").ok_or("lacks // after its scheme: write grpc://localhost:9090")?;
+    let (authority, service) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, Some(port)) = host_port(authority)? else {
+        return Err("has no port: write grpc://localhost:9090");
+    };
+    let service = percent_decode(service.as_bytes()).ok_or("has a % without two hexadecimal digits in its service")?;
+    Ok((Endpoint::Tcp(host, port), authority.to_string(), service))
+}
+
+/// Reads `HOST[:PORT]`.
+fn host_port(authority: &str) -> Result<(Host, Option<u16>), &'static str> {
+    if authority.contains('@') {
+        return Err("has user information: send it by --header 'Authorization: …'");
+    }
+    let bracket = authority.rfind(']').map_or(0, |at| at + 1);
+    let (host, port) = match authority[bracket..].find(':') {
+        Some(at) => (&authority[..bracket + at], Some(&authority[bracket + at + 1..])),
+        None => (authority, None),
+    };
+    let host = if let Some(v6) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+        Host::V6(v6.parse().map_err(|_| "has an IPv6 address that is none")?)
+    } else if host.eq_ignore_ascii_case("localhost") {
+        Host::Localhost
+    } else if let Ok(v4) = host.parse() {
+        Host::V4(v4)
+    } else if host.is_empty() {
+        return Err("has no host: write localhost");
+    } else {
+        return Err(
+            "has a host that is neither an IPv4 address, an IPv6 address in brackets nor localhost; names are not resolved",
+        );
+    };
+    let port = match port {
+        None => None,
+        Some(port) => Some(port_number(port).ok_or("has a port that is not a number from 1 to 65535")?),
+    };
+    Ok((host, port))
+}
+
+/// A port, from 1 to 65535.
+pub fn port_number(digits: &str) -> Option<u16> {
+    // `parse` would take a sign.
+    let all_digits = digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|&port| all_digits && port > 0)
+}
+
+/// Decodes `%XX`; nothing where a `%` lacks its two digits.
+pub fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first != b'%' {
+            out.push(*first);
+            continue;
+        }
+        let [high, low, after @ ..] = rest else { return None };
+        out.push(hex(*high)? << 4 | hex(*low)?);
+        rest = after;
+    }
+    Some(out)
+}
+
+/// The value of a hexadecimal digit.
+pub fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_http(url: &str) -> Result<HttpUrl, &'static str> {
+        let (scheme, rest) = scheme(url.as_bytes())?;
+        assert_eq!(scheme, "http");
+        http(rest)
+    }
+
+    #[test]
+    fn http_urls() {
+        let v4 = |port| Endpoint::Tcp(Host::V4(Ipv4Addr::LOCALHOST), port);
+        let cases = [
+            ("http://127.0.0.1", v4(80), "127.0.0.1", "/"),
+            ("http://127.0.0.1:8080/readyz", v4(8080), "127.0.0.1:8080", "/readyz"),
+            ("http://127.0.0.1:65535?a=b:c@d", v4(65535), "127.0.0.1:65535", "/?a=b:c@d"),
+            ("http://localhost:1/%zz", Endpoint::Tcp(Host::Localhost, 1), "localhost:1", "/%zz"),
+            ("http://[::1]/x", Endpoint::Tcp(Host::V6(Ipv6Addr::LOCALHOST), 80), "[::1]", "/x"),
+            ("http://[::1]:81/x", Endpoint::Tcp(Host::V6(Ipv6Addr::LOCALHOST), 81), "[::1]:81", "/x"),
+            ("http://unix:/run/a.sock:/b:c", Endpoint::Unix(b"/run/a.sock".to_vec()), "localhost", "/b:c"),
+        ];
+        for (url, endpoint, authority, target) in cases {
+            let got = parse_http(url).unwrap_or_else(|why| panic!("{url} {why}"));
+            assert_eq!(
+                (got.endpoint, got.authority.as_str(), got.target.as_str()),
+                (endpoint, authority, target),
+                "{url}"
+            );
+        }
+        let refused = [
+            "http:",
+            "http:/x",
+            "http://",
+            "http:///x",
+            "http://:80/",
+            "http://example.com/",
+            "http://127.0.0.1:0/",
+            "http://127.0.0.1:65536/",
+            "http://127.0.0.1:/",
+            "http://127.0.0.1:+80/",
+            "http://127.0.0.1:8x/",
+            "http://127.0.0.01/",
+            "http://127.1/",
+            "http://::1/",
+            "http://[::1/",
+            "http://[::1]x/",
+            "http://[127.0.0.1]/",
+            "http://[fe80::1%25eth0]/",
+            "http://user@localhost/",
+            "http://u:p@localhost:80/",
+            "http://localhost/#top",
+            "http://localhost/a b",
+            "http://localhost/é",
+            "http://localhost/
+",
+            "http://unix:/run/a.sock",
+            "http://unix:/run/a.sock:x",
+            "http://unix:run/a.sock:/x",
+            "http://unix:80/x",
+            "http://localhost:80:80/",
+        ];
+        for url in refused {
+            assert!(parse_http(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn other_urls() {
+        let localhost = Endpoint::Tcp(Host::Localhost, 9);
+        assert_eq!(tcp("//localhost:9"), Ok(localhost.clone()));
+        for rest in ["//localhost", "//localhost:9/", "//localhost:9?", "localhost:9", "//", "//:9"] {
+            assert!(tcp(rest).is_err(), "{rest}");
+        }
+        assert_eq!(unix("/a"), Ok(Endpoint::Unix(b"/a".to_vec())));
+        let longest = ["/", &"x".repeat(SOCKET_PATH_MAX - 1)].concat();
+        assert!(unix(&longest).is_ok());
+        for rest in ["", "a", "//a", &[&longest, "x"].concat()] {
+            assert!(unix(rest).is_err(), "{rest}");
+        }
+        let service =
+            |rest| grpc(rest).map(|(endpoint, authority, service)| (endpoint == localhost, authority, service));
+        assert_eq!(service("//localhost:9"), Ok((true, "localhost:9".to_string(), vec![])));
+        assert_eq!(service("//localhost:9/"), Ok((true, "localhost:9".to_string(), vec![])));
+        assert_eq!(service("//localhost:9/a%2fB/%C3%A9"), Ok((true, "localhost:9".to_string(), "a/B/é".into())));
+        for rest in ["//localhost", "//localhost:9/%", "//localhost:9/%4", "//localhost:9/%4x"] {
+            assert!(grpc(rest).is_err(), "{rest}");
+        }
+    }
+}
