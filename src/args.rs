@@ -28,30 +28,40 @@ const fn flag(name: &'static str, help: &'static str) -> Known {
 }
 
 pub const UNTIL_UNREADY: &str = "--until-unready";
+pub const UNTIL_IDLE: &str = "--until-idle";
+pub const IDLE_AFTER: &str = "--idle-after";
 pub const MIN: &str = "--min";
 pub const PERIOD: &str = "--period";
 pub const TIMEOUT: &str = "--timeout";
 pub const THRESHOLD: &str = "--threshold";
 pub const ASSUME_READY: &str = "--assume-ready";
+pub const GET: &str = "--get";
+pub const POST: &str = "--post";
 pub const HEADER: &str = "--header";
 pub const LOG_FILE: &str = "--log-file";
 pub const QUIET: &str = "--quiet";
 pub const CHECK: &str = "--check";
+pub const INSTALL: &str = "--install";
 pub const HELP: &str = "--help";
 pub const VERSION: &str = "--version";
 
 /// All options, in the order in which `--help` shows them.
 const OPTIONS: &[Known] = &[
     repeatable(UNTIL_UNREADY, "URL", "end early once URL has stopped being ready; all given must hold"),
+    repeatable(UNTIL_IDLE, "PORT", "end early once TCP connections to PORT are silent; all given must hold"),
+    option(IDLE_AFTER, "DURATION", "silence after which a connection is idle [3s]"),
     option(MIN, "DURATION", "never end before this [5s, or DURATION if shorter]"),
     option(PERIOD, "DURATION", "time from one check to the next [1s]"),
     option(TIMEOUT, "DURATION", "the most that one check may take [1s]"),
     option(THRESHOLD, "N", "how many checks in a row must agree [3]"),
     flag(ASSUME_READY, "count what is watched as having been ready before"),
+    repeatable(GET, "URL", "request this once, before the sleep"),
+    repeatable(POST, "URL", "the same by POST: start the app's own drain"),
     repeatable(HEADER, "'NAME: VALUE'", "add a header to every HTTP request"),
     option(LOG_FILE, "PATH", "also append the log to PATH, such as /proc/1/fd/2"),
     flag(QUIET, "no log on stderr, errors aside (also -q)"),
     flag(CHECK, "say what would be done, do nothing"),
+    option(INSTALL, "PATH", "copy this program to PATH, and check what follows"),
     flag(HELP, "show this (also -h)"),
     flag(VERSION, "show the version (also -V)"),
 ];

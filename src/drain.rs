@@ -140,6 +140,11 @@ impl Drain {
         self.requested += 1;
     }
 
+    /// How many requests had their turn.
+    pub fn requests_sent(&self) -> usize {
+        self.requested
+    }
+
     /// Whether this watch was ever ready, or assumed to be.
     pub fn was_ready(&self, watch: usize) -> bool {
         self.seen_ready[watch]

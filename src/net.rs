@@ -107,7 +107,10 @@ fn unix_address(path: &[u8]) -> Vec<u8> {
 }
 
 /// Waits until the descriptor can be read or written.
-fn wait(socket: &File, events: i16, deadline: Duration) -> io::Result<()> {
+///
+/// # Errors
+/// ETIMEDOUT at `deadline`, and those of poll(2).
+pub fn wait(socket: &File, events: i16, deadline: Duration) -> io::Result<()> {
     loop {
         let left = deadline.saturating_sub(elapsed());
         if left.is_zero() {

@@ -7,13 +7,16 @@ use crate::args::{self, Args};
 use crate::drain::Rules;
 use crate::duration::{self, Error, LONGEST, Seconds};
 use crate::failsafe::DEFAULT_MIN;
+use crate::http::Method;
 use crate::http1::{is_token_byte, is_value_byte};
 use crate::log::Bytes;
-use crate::url::{self, HttpUrl};
+use crate::request::Request;
+use crate::url::{self, Endpoint, GrpcUrl, HttpUrl};
 
-/// The shortest `--period` and `--timeout`.
+/// The shortest `--period`, `--timeout` and `--idle-after`.
 const SHORTEST: Duration = Duration::from_millis(10);
 const DEFAULT_SECOND: Duration = Duration::from_secs(1);
+const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(3);
 const DEFAULT_THRESHOLD: u32 = 3;
 const MOST_THRESHOLD: u32 = 1000;
 
@@ -22,6 +25,7 @@ const MOST_THRESHOLD: u32 = 1000;
 pub struct Plan {
     pub rules: Rules,
     pub watches: Vec<Watch>,
+    pub requests: Vec<Request>,
     pub headers: Vec<Header>,
 }
 
@@ -37,6 +41,14 @@ pub struct Watch {
 #[derive(Debug, PartialEq)]
 pub enum Target {
     Http(HttpUrl),
+    /// Whether it accepts connections.
+    Accept(Endpoint),
+    Grpc(GrpcUrl),
+    /// The silence of a port's connections, and after how long a connection is silent.
+    Idle {
+        port: u16,
+        idle_after: Duration,
+    },
 }
 
 /// A header that the user adds to HTTP requests. An empty value drops the default one.
@@ -70,7 +82,7 @@ impl Plan {
             threshold: reader.threshold(),
             assume_ready: args.has(args::ASSUME_READY),
         };
-        let plan = Plan { watches: reader.watches(), headers: reader.headers(), rules };
+        let plan = Plan { watches: reader.watches(), requests: reader.requests(), headers: reader.headers(), rules };
         if reader.mistakes.is_empty() {
             return Ok(plan);
         }
@@ -82,6 +94,9 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rules { duration, min, period, timeout, threshold, assume_ready } = &self.rules;
+        for request in &self.requests {
+            write!(f, "{request}, ")?;
+        }
         if self.watches.is_empty() {
             write!(f, "sleeping {}", Seconds(*duration))?;
         } else {
@@ -107,7 +122,8 @@ impl Target {
     /// What it is once it has drained.
     fn drained(&self) -> &'static str {
         match self {
-            Target::Http(_) => "unready",
+            Target::Http(_) | Target::Accept(_) | Target::Grpc(_) => "unready",
+            Target::Idle { .. } => "idle",
         }
     }
 }
@@ -178,18 +194,43 @@ impl Reader<'_> {
 
     /// What to watch, in the order of the line.
     fn watches(&mut self) -> Vec<Watch> {
+        let idle_after = self.duration(args::IDLE_AFTER, SHORTEST, DEFAULT_IDLE_AFTER);
         let mut watches = Vec::new();
         for (option, value) in &self.args.options {
-            let target = match *option {
-                args::UNTIL_UNREADY => target(value),
+            let typed = String::from_utf8_lossy(value);
+            let watch = match *option {
+                args::UNTIL_UNREADY => target(value).map(|target| Watch { name: typed.into_owned(), target }),
+                args::UNTIL_IDLE => url::port_number(&typed)
+                    .map(|port| Watch { name: format!("port {port}"), target: Target::Idle { port, idle_after } })
+                    .ok_or("is no port: write a number from 1 to 65535"),
                 _ => continue,
             };
-            match target {
-                Ok(target) => watches.push(Watch { name: String::from_utf8_lossy(value).into_owned(), target }),
+            match watch {
+                Ok(watch) => watches.push(watch),
                 Err(why) => self.mistake(option, value, why),
             }
         }
         watches
+    }
+
+    /// What to request before the sleep, in the order of the line.
+    fn requests(&mut self) -> Vec<Request> {
+        let mut requests = Vec::new();
+        for (option, value) in &self.args.options {
+            let method = match *option {
+                args::GET => Method::Get,
+                args::POST => Method::Post,
+                _ => continue,
+            };
+            match target(value) {
+                Ok(Target::Http(url)) => {
+                    requests.push(Request { method, name: String::from_utf8_lossy(value).into_owned(), url });
+                }
+                Ok(_) => self.mistake(option, value, "is no http:// URL"),
+                Err(why) => self.mistake(option, value, why),
+            }
+        }
+        requests
     }
 
     fn headers(&mut self) -> Vec<Header> {
@@ -212,10 +253,13 @@ fn target(value: &[u8]) -> Result<Target, &'static str> {
     let (scheme, rest) = url::scheme(value)?;
     match scheme {
         "http" => url::http(rest).map(Target::Http),
+        "tcp" => url::tcp(rest).map(Target::Accept),
+        "unix" => url::unix(rest).map(Target::Accept),
+        "grpc" => url::grpc(rest).map(Target::Grpc),
         "https" => Err(
             "cannot be asked, there is no TLS in here: to see whether it accepts connections, write tcp://HOST:PORT",
         ),
-        _ => Err("has an unknown scheme: write http://localhost:8080/readyz"),
+        _ => Err("has an unknown scheme: write http://, http://unix:, tcp://, unix: or grpc://"),
     }
 }
 

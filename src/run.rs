@@ -5,10 +5,13 @@ use crate::duration::Seconds;
 use crate::failsafe::{EXIT_USAGE, elapsed, sleep_until};
 use crate::log;
 use crate::plan::{Plan, Refused, Watch};
+use crate::request;
 use crate::watch::{self, Outcome};
 
 /// Exit status when all went well.
 pub const EXIT_OK: i32 = 0;
+/// Exit status when it slept but a request failed, or when it could not install or print.
+pub const EXIT_FAILURE: i32 = 1;
 
 /// Changes of a verdict that are logged; a watch that changes more often would fill the log.
 const CHANGES_LOGGED: u32 = 20;
@@ -16,7 +19,8 @@ const CHANGES_LOGGED: u32 = 20;
 /// Drains, and gives the exit status.
 pub fn drain(plan: &Plan) -> i32 {
     log::info(format_args!("{plan}"));
-    let mut drain = Drain::new(plan.rules.clone(), plan.watches.len(), 0);
+    let mut drain = Drain::new(plan.rules.clone(), plan.watches.len(), plan.requests.len());
+    let mut status = EXIT_OK;
     let mut verdicts: Vec<Verdict> = plan.watches.iter().map(Verdict::new).collect();
     let end = loop {
         match drain.next(elapsed()) {
@@ -26,11 +30,25 @@ pub fn drain(plan: &Plan) -> i32 {
                     verdicts[index].update(&outcome);
                 }
             }
-            Step::Request(..) => drain.requested(),
+            Step::Request(index, deadline) => {
+                let request = &plan.requests[index];
+                match request::send(request, &plan.headers, deadline) {
+                    Ok(answer) => log::info(format_args!("{request}: {answer}")),
+                    Err(why) => {
+                        log::error(format_args!("error: {request} failed: {why}"));
+                        status = EXIT_FAILURE;
+                    }
+                }
+                drain.requested();
+            }
             Step::Sleep(until) => sleep_until(until),
             Step::End(end) => break end,
         }
     };
+    for request in &plan.requests[drain.requests_sent()..] {
+        log::error(format_args!("error: {request} failed: no time was left to send it"));
+        status = EXIT_FAILURE;
+    }
     let took = Seconds(elapsed());
     let never_ready = plan.watches.iter().enumerate().find(|(index, _)| !drain.was_ready(*index));
     match (end, never_ready) {
@@ -44,7 +62,7 @@ pub fn drain(plan: &Plan) -> i32 {
         (End::Elapsed, None) if plan.watches.is_empty() => log::info(format_args!("slept {took}")),
         (End::Elapsed, None) => log::info(format_args!("slept {took} in full: not all that is watched had drained")),
     }
-    EXIT_OK
+    status
 }
 
 /// Says what is wrong on the line.

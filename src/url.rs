@@ -4,6 +4,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::grpc::SERVICE_MAX;
+
 /// Where to connect to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Endpoint {
@@ -20,6 +22,16 @@ pub enum Host {
     V6(Ipv6Addr),
     /// 127.0.0.1 and, if that refuses, `::1`.
     Localhost,
+}
+
+/// Whose gRPC health is checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrpcUrl {
+    pub endpoint: Endpoint,
+    /// `HOST:PORT` as written.
+    pub authority: String,
+    /// The service's name; empty for the server as a whole.
+    pub service: Vec<u8>,
 }
 
 /// What an HTTP request is sent to.
@@ -108,14 +120,17 @@ pub fn unix(path: &str) -> Result<Endpoint, &'static str> {
 ///
 /// # Errors
 /// What is wrong with it, in words that follow the URL.
-pub fn grpc(rest: &str) -> Result<(Endpoint, String, Vec<u8>), &'static str> {
+pub fn grpc(rest: &str) -> Result<GrpcUrl, &'static str> {
     let rest = rest.strip_prefix("//").ok_or("lacks // after its scheme: write grpc://localhost:9090")?;
     let (authority, service) = rest.split_once('/').unwrap_or((rest, ""));
     let (host, Some(port)) = host_port(authority)? else {
         return Err("has no port: write grpc://localhost:9090");
     };
     let service = percent_decode(service.as_bytes()).ok_or("has a % without two hexadecimal digits in its service")?;
-    Ok((Endpoint::Tcp(host, port), authority.to_string(), service))
+    if service.len() > SERVICE_MAX {
+        return Err("has a service name of more than 8 KiB");
+    }
+    Ok(GrpcUrl { endpoint: Endpoint::Tcp(host, port), authority: authority.to_string(), service })
 }
 
 /// Reads `HOST[:PORT]`.
@@ -262,8 +277,7 @@ mod tests {
         for rest in ["", "a", "//a", &[&longest, "x"].concat()] {
             assert!(unix(rest).is_err(), "{rest}");
         }
-        let service =
-            |rest| grpc(rest).map(|(endpoint, authority, service)| (endpoint == localhost, authority, service));
+        let service = |rest| grpc(rest).map(|url| (url.endpoint == localhost, url.authority, url.service));
         assert_eq!(service("//localhost:9"), Ok((true, "localhost:9".to_string(), vec![])));
         assert_eq!(service("//localhost:9/"), Ok((true, "localhost:9".to_string(), vec![])));
         assert_eq!(service("//localhost:9/a%2fB/%C3%A9"), Ok((true, "localhost:9".to_string(), "a/B/é".into())));

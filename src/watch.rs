@@ -1,6 +1,9 @@
 //! What can be watched, behind one narrow interface: check it, by a deadline.
 
+mod accept;
+mod grpc;
 mod http;
+mod idle;
 
 use std::fmt;
 use std::time::Duration;
@@ -53,5 +56,8 @@ impl From<Failure> for Outcome {
 pub fn check(target: &Target, headers: &[Header], deadline: Duration) -> Outcome {
     match target {
         Target::Http(url) => http::check(url, headers, deadline),
+        Target::Accept(endpoint) => accept::check(endpoint, deadline),
+        Target::Grpc(url) => grpc::check(url, deadline),
+        Target::Idle { port, idle_after } => idle::check(*port, *idle_after, deadline),
     }
 }

@@ -1,0 +1,264 @@
+//! HPACK (RFC 7541), as far as a client needs it that allows no dynamic table: it announces a table of size 0, so that
+//! every index means a row of the static table, and a header block cannot be made to grow.
+
+use crate::http1::is_token_byte;
+
+/// A header block that is no such thing.
+pub const MALFORMED: &str = "malformed HTTP/2 headers";
+
+/// Calls `field` with each name and value of a header block.
+///
+/// # Errors
+/// [`MALFORMED`], or what `field` gives.
+pub fn decode<'a>(
+    mut block: &'a [u8],
+    mut field: impl FnMut(&[u8], &[u8]) -> Result<(), &'static str>,
+) -> Result<(), &'static str> {
+    let mut fields_begun = false;
+    while let &[first, ..] = block {
+        // RFC 7541 section 6: the representation shows in the first bits.
+        let (name, value) = match first {
+            0x80.. => static_row(integer(&mut block, 7)?)?,
+            0x40.. => literal(&mut block, 6)?,
+            0x20.. => {
+                let size = integer(&mut block, 5)?;
+                if fields_begun || size > DEFAULT_TABLE_SIZE {
+                    return Err(MALFORMED);
+                }
+                continue;
+            }
+            _ => literal(&mut block, 4)?,
+        };
+        fields_begun = true;
+        field(&name, &value)?;
+    }
+    Ok(())
+}
+
+/// What a table holds before SETTINGS say otherwise: RFC 9113 section 6.5.2.
+const DEFAULT_TABLE_SIZE: usize = 4096;
+
+type Row = (Vec<u8>, Vec<u8>);
+
+/// A row of the static table, RFC 7541 appendix A. Only rows that can matter in a response are told apart: a name is
+/// otherwise a stand-in of its kind.
+fn static_row(index: usize) -> Result<Row, &'static str> {
+    let (name, value): (&[u8], &[u8]) = match index {
+        1..=7 => (b":request", b""),
+        8 => (b":status", b"200"),
+        9 => (b":status", b"204"),
+        10 => (b":status", b"206"),
+        11 => (b":status", b"304"),
+        12 => (b":status", b"400"),
+        13 => (b":status", b"404"),
+        14 => (b":status", b"500"),
+        31 => (b"content-type", b""),
+        15..=61 => (b"other", b""),
+        _ => return Err(MALFORMED),
+    };
+    Ok((name.to_vec(), value.to_vec()))
+}
+
+/// RFC 7541 section 6.2: a name, by its index or as a string, and a value.
+fn literal(block: &mut &[u8], prefix: u32) -> Result<Row, &'static str> {
+    let name = match integer(block, prefix)? {
+        0 => string(block)?,
+        index => static_row(index)?.0,
+    };
+    // Lower case and visible: RFC 9113 section 8.2.1.
+    let letters = name.strip_prefix(b":").unwrap_or(&name);
+    if letters.is_empty() || !letters.iter().all(|&b| is_token_byte(b) && !b.is_ascii_uppercase()) {
+        return Err(MALFORMED);
+    }
+    Ok((name, string(block)?))
+}
+
+/// RFC 7541 section 5.1.
+fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, &'static str> {
+    let most = (1 << prefix) - 1;
+    let mut value = usize::from(next(block)?) & most;
+    if value == most {
+        let mut shift = 0;
+        loop {
+            let byte = next(block)?;
+            value += usize::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+            if shift > 28 {
+                return Err(MALFORMED);
+            }
+        }
+    }
+    Ok(value)
+}
+
+fn next(block: &mut &[u8]) -> Result<u8, &'static str> {
+    let (&byte, rest) = block.split_first().ok_or(MALFORMED)?;
+    *block = rest;
+    Ok(byte)
+}
+
+/// RFC 7541 section 5.2.
+fn string(block: &mut &[u8]) -> Result<Vec<u8>, &'static str> {
+    let huffman = block.first().is_some_and(|first| first & 0x80 != 0);
+    let length = integer(block, 7)?;
+    let (text, rest) = block.split_at_checked(length).ok_or(MALFORMED)?;
+    *block = rest;
+    if huffman { huffman_decode(text) } else { Ok(text.to_vec()) }
+}
+
+/// The length in bits of each symbol's code, the last one's the end of the string: RFC 7541 appendix B. The code is
+/// canonical, that is, codes rise with their length and then with their symbol, so that the lengths say it all.
+#[rustfmt::skip]
+const CODE_LENGTHS: [u8; 257] = [
+    13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
+    6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10,
+    13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6,
+    15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28,
+    20, 22, 20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23, 24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24,
+    22, 21, 20, 22, 22, 23, 23, 21, 23, 22, 22, 24, 21, 22, 23, 23, 21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23,
+    26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25, 19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27, 27,
+    20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23, 26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26,
+    30,
+];
+const LONGEST_CODE: usize = 30;
+
+/// For each length, how many codes have it.
+const COUNTS: [u16; LONGEST_CODE + 1] = {
+    let mut counts = [0; LONGEST_CODE + 1];
+    let mut symbol = 0;
+    while symbol < CODE_LENGTHS.len() {
+        counts[CODE_LENGTHS[symbol] as usize] += 1;
+        symbol += 1;
+    }
+    counts
+};
+
+fn huffman_decode(text: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let mut out = Vec::with_capacity(text.len() * 8 / 5);
+    let mut bits = text.iter().flat_map(|byte| (0..8).rev().map(move |at| u32::from(byte >> at & 1)));
+    loop {
+        // A canonical code: among the codes of one length, the n-th is the first one plus n.
+        let (mut code, mut first, mut padding) = (0, 0, true);
+        let mut length = 0;
+        let rank = loop {
+            let Some(bit) = bits.next() else {
+                // What is left is padding: fewer than eight bits, all of them ones.
+                return if length < 8 && padding { Ok(out) } else { Err(MALFORMED) };
+            };
+            length += 1;
+            padding &= bit == 1;
+            code = code << 1 | bit;
+            first <<= 1;
+            let count = u32::from(*COUNTS.get(length).ok_or(MALFORMED)?);
+            if code < first + count {
+                break code - first;
+            }
+            first += count;
+        };
+        let mut same_length = (0..).zip(CODE_LENGTHS).filter(|&(_, l)| usize::from(l) == length);
+        let (symbol, _): (u32, u8) = same_length.nth(rank as usize).ok_or(MALFORMED)?;
+        out.push(u8::try_from(symbol).map_err(|_| MALFORMED)?);
+    }
+}
+
+/// Appends a field, by strings that are not Huffman-coded and no table keeps.
+pub fn encode(block: &mut Vec<u8>, name: &str, value: &[u8]) {
+    block.push(0);
+    for text in [name.as_bytes(), value] {
+        encode_length(block, text.len());
+        block.extend_from_slice(text);
+    }
+}
+
+fn encode_length(block: &mut Vec<u8>, length: usize) {
+    const MOST: usize = 0x7f;
+    if length < MOST {
+        block.push(length as u8);
+        return;
+    }
+    block.push(MOST as u8);
+    let mut rest = length - MOST;
+    while rest > 0x7f {
+        block.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    block.push(rest as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(block: &[u8]) -> Result<Vec<(String, String)>, &'static str> {
+        let mut fields = Vec::new();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        decode(block, |name, value| {
+            fields.push((text(name), text(value)));
+            Ok(())
+        })?;
+        Ok(fields)
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn strings() {
+        // RFC 7541 appendix C: examples of Huffman-coded strings.
+        for (hex, text) in [
+            ("f1e3c2e5f23a6ba0ab90f4ff", "www.example.com"),
+            ("a8eb10649cbf", "no-cache"),
+            ("25a849e95bb8e8b4bf", "custom-value"),
+            ("d07abe941054d444a8200595040b8166e082a62d1bff", "Mon, 21 Oct 2013 20:13:21 GMT"),
+            ("640eff", "302"),
+            ("", ""),
+        ] {
+            assert_eq!(
+                huffman_decode(&bytes(hex)).map(|t| String::from_utf8(t).unwrap()),
+                Ok(text.to_string()),
+                "{hex}"
+            );
+        }
+        for hex in ["ff", "a8eb10649cbfff", "00", "fffffffc", "3fffffff", "ffffffff", "a8eb10649cbe"] {
+            assert_eq!(huffman_decode(&bytes(hex)), Err(MALFORMED), "{hex}");
+        }
+    }
+
+    #[test]
+    fn representations() {
+        let pair = |name: &str, value: &str| (name.to_string(), value.to_string());
+        // Indexed; literals with, without and never an index; table sizes; a name by index.
+        assert_eq!(fields(b"\x88"), Ok(vec![pair(":status", "200")]));
+        assert_eq!(
+            fields(b"\x40\x01a\x01b\x00\x01c\x01d\x10\x01e\x00"),
+            Ok(vec![pair("a", "b"), pair("c", "d"), pair("e", "")])
+        );
+        assert_eq!(fields(b"\x20\x3f\xe1\x1f\x5f\x01x"), Ok(vec![pair("content-type", "x")]));
+        let mut own = Vec::new();
+        let long = "x".repeat(300);
+        encode(&mut own, "name", long.as_bytes());
+        assert_eq!(fields(&own), Ok(vec![pair("name", &long)]));
+        for block in [
+            &b"\x80"[..],
+            b"\xbe",
+            b"\xff",
+            b"\xff\xff\xff\xff\xff\xff\x01",
+            b"\x40",
+            b"\x40\x01",
+            b"\x40\x01A\x00",
+            b"\x40\x00\x00",
+            b"\x40\x01 \x00",
+            b"\x40\x02a",
+            b"\x7f\x00\x00",
+            b"\x3f\xe2\x1f",
+            b"\x88\x20",
+            b"\x40\x01a\x7f\xff\xff\xff\xff\xff",
+        ] {
+            assert_eq!(fields(block), Err(MALFORMED), "{}", block.escape_ascii());
+        }
+    }
+}

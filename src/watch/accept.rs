@@ -1,0 +1,14 @@
+//! `tcp://…` and `unix:…`: ready is what accepts a connection. This is all that can be seen of a TLS server.
+
+use std::time::Duration;
+
+use super::Outcome;
+use crate::net::connect;
+use crate::url::Endpoint;
+
+pub fn check(endpoint: &Endpoint, deadline: Duration) -> Outcome {
+    match connect(endpoint, deadline) {
+        Ok(_) => Outcome::ready("accepts connections".to_string()),
+        Err(failure) => failure.into(),
+    }
+}

@@ -1,0 +1,42 @@
+//! `grpc://…`: ready is what the kubelet's `grpc` probe calls success, the standard health check answering SERVING.
+
+use std::time::Duration;
+
+use super::Outcome;
+use crate::grpc::{Call, SERVING, request, serving_status};
+use crate::net::{Failure, connect};
+use crate::url::GrpcUrl;
+
+/// Bytes that a server may send before there is an answer. It is also the first window of HTTP/2, so that none ever has
+/// to be opened further.
+const RESPONSE_MAX: usize = 65_535;
+
+pub fn check(url: &GrpcUrl, deadline: Duration) -> Outcome {
+    match status(url, deadline) {
+        Ok(SERVING) => Outcome::ready(serving_status(SERVING).to_string()),
+        Ok(status) => Outcome::unready(serving_status(status).to_string()),
+        Err(failure) => failure.into(),
+    }
+}
+
+fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
+    let mut connection = connect(&url.endpoint, deadline)?;
+    connection.send(&request(&url.authority, &url.service))?;
+    let mut call = Call::default();
+    let mut received = 0;
+    let mut bytes = Vec::new();
+    let mut replies = Vec::new();
+    while connection.receive(&mut bytes)? {
+        received += bytes.len();
+        if received > RESPONSE_MAX {
+            return Err(Failure::peer("more than 64 KiB without an answer"));
+        }
+        if let Some(status) = call.receive(&bytes, &mut replies).map_err(Failure::Peer)? {
+            return Ok(status);
+        }
+        connection.send(&replies)?;
+        bytes.clear();
+        replies.clear();
+    }
+    Err(Failure::peer("connection closed"))
+}
