@@ -145,6 +145,12 @@ impl Args {
         None
     }
 
+    /// Whether there is anything on the line that a drain needs, or that a drain is about.
+    pub fn mentions_drain(&self) -> bool {
+        let about_drain = |&(name, _): &(&str, _)| ![INSTALL, CHECK, QUIET].contains(&name);
+        !self.has(INSTALL) || !self.operands.is_empty() || self.options.iter().any(about_drain)
+    }
+
     /// Whether the option is on the line.
     pub fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
@@ -208,7 +214,8 @@ pub fn help() -> String {
     let mut text = String::from(
         "Sleeps, and ends early once what is watched has stopped being ready: a preStop hook for containers without a shell.\n\n\
          drain-sleep [OPTIONS] DURATION...\n\
-         drain-sleep --check [OPTIONS] DURATION...\n\n\
+         drain-sleep --check [OPTIONS] DURATION...\n\
+         drain-sleep --install PATH [[OPTIONS] DURATION...]\n\n\
          DURATION is a number of seconds (20, 0.5) or has units (1m30s, 500ms); several add up.\n\n",
     );
     for known in OPTIONS {

@@ -156,7 +156,7 @@ impl Call {
             return Err("HTTP/2 headers interrupted".to_string());
         }
         match kind {
-            SETTINGS if stream != 0 || payload.len() % 6 != 0 || flags & ACK != 0 && !payload.is_empty() => {
+            SETTINGS if stream != 0 || !payload.len().is_multiple_of(6) || flags & ACK != 0 && !payload.is_empty() => {
                 return Err(BAD_FRAME.to_string());
             }
             SETTINGS => {

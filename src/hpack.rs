@@ -10,8 +10,8 @@ pub const MALFORMED: &str = "malformed HTTP/2 headers";
 ///
 /// # Errors
 /// [`MALFORMED`], or what `field` gives.
-pub fn decode<'a>(
-    mut block: &'a [u8],
+pub fn decode(
+    mut block: &[u8],
     mut field: impl FnMut(&[u8], &[u8]) -> Result<(), &'static str>,
 ) -> Result<(), &'static str> {
     let mut fields_begun = false;

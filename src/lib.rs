@@ -15,6 +15,7 @@ pub mod hpack;
 pub mod http;
 pub mod http1;
 pub mod inet_diag;
+pub mod install;
 pub mod location;
 pub mod log;
 pub mod net;

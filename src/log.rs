@@ -2,7 +2,7 @@
 //! unsafe in a signal handler.
 
 use std::fmt::{self, Write as _};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -10,9 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-use crate::sys;
+use crate::sys::{self, STDERR, STDOUT};
 
-const STDERR: i32 = 2;
 /// Bytes in a line, the line feed included.
 const LINE_MAX: usize = 1024;
 
@@ -73,14 +72,15 @@ fn log(message: fmt::Arguments, quiet: bool) {
     }
 }
 
-/// Prints to stdout, for `--help`, `--version` and `--check`.
+/// Prints to stdout, for `--help`, `--version` and `--check`. Where that came closed, nobody wants it.
 ///
 /// # Errors
-/// Those of write(2).
+/// Those of write(2), save EBADF.
 pub fn print(text: &str) -> io::Result<()> {
-    const STDOUT: i32 = 1;
-    let mut stdout: &File = &sys::standard(STDOUT);
-    stdout.write_all(text.as_bytes())
+    match sys::standard(STDOUT).write_all(text.as_bytes()) {
+        Err(error) if error.raw_os_error() == Some(sys::EBADF) => Ok(()),
+        other => other,
+    }
 }
 
 /// A line that is being written. Whatever is not printable ASCII is escaped, so that no server and no argument can forge a

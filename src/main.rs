@@ -6,12 +6,13 @@ mod unwind;
 
 use std::ffi::{c_char, c_int};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::Duration;
 
 use drain_sleep::args::{self, Args};
 use drain_sleep::failsafe;
 use drain_sleep::plan::Plan;
-use drain_sleep::run::{self, EXIT_OK};
-use drain_sleep::{log, sys};
+use drain_sleep::run::{self, EXIT_FAILURE, EXIT_OK};
+use drain_sleep::{install, log, sys};
 
 /// C's `main` rather than Rust's, whose start aborts without a word where it finds a closed descriptor and no
 /// `/dev/null`, and makes system calls that a seccomp profile may refuse.
@@ -37,13 +38,10 @@ fn run(arguments: &[&[u8]]) -> i32 {
     if args.has(args::QUIET) {
         log::quiet();
     }
-    let plan = Plan::new(&args);
-    if args.has(args::CHECK) {
-        return match plan {
-            Ok(plan) => print(&format!("{plan}\n")),
-            Err(refused) => run::mistakes(&refused),
-        };
+    if args.has(args::CHECK) || args.has(args::INSTALL) {
+        return at_once(&args, arguments);
     }
+    let plan = Plan::new(&args);
     failsafe::drain_lasts(plan.as_ref().map_or_else(|refused| refused.sleep, |plan| plan.rules.duration));
     if let Some(path) = args.value(args::LOG_FILE)
         && let Err(error) = log::to_file(path)
@@ -56,9 +54,25 @@ fn run(arguments: &[&[u8]]) -> i32 {
     }
 }
 
+/// `--check` and `--install`, which drain nothing, so that a mistake ends them at once.
+fn at_once(args: &Args, arguments: &[&[u8]]) -> i32 {
+    failsafe::drain_lasts(Duration::ZERO);
+    let mut text = String::new();
+    if args.mentions_drain() || !args.mistakes.is_empty() {
+        match Plan::new(args) {
+            Ok(plan) => text = format!("{plan}\n"),
+            Err(refused) => return run::mistakes(&refused),
+        }
+    }
+    match args.value(args::INSTALL) {
+        Some(path) if !args.has(args::CHECK) => install::install(path, arguments),
+        _ => print(&text),
+    }
+}
+
 fn print(text: &str) -> i32 {
     match log::print(text) {
         Ok(()) => EXIT_OK,
-        Err(_) => 1,
+        Err(_) => EXIT_FAILURE,
     }
 }
