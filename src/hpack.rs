@@ -214,7 +214,8 @@ mod tests {
             ("a8eb10649cbf", "no-cache"),
             ("25a849e95bb8e8b4bf", "custom-value"),
             ("d07abe941054d444a8200595040b8166e082a62d1bff", "Mon, 21 Oct 2013 20:13:21 GMT"),
-            ("640eff", "302"),
+            ("640eff", "307"),
+            ("6402", "302"),
             ("", ""),
         ] {
             assert_eq!(

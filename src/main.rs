@@ -4,6 +4,11 @@
 
 mod unwind;
 
+// Not a library but a linker script, which leaves out the tables for unwinding. Named here and not in the linker's flags,
+// since those are also the tests', which do unwind.
+#[link(name = "discard.ld", kind = "static", modifiers = "+verbatim,-bundle")]
+unsafe extern "C" {}
+
 use std::ffi::{c_char, c_int};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
