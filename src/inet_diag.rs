@@ -167,3 +167,128 @@ fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Error> {
 fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Error> {
     bytes[at.min(bytes.len())..].first_chunk().map(|&bytes| u32::from_ne_bytes(bytes)).ok_or(Error::Malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server on [`PORT`] with one client, as a kernel described them. The client sends three bytes; the server reads
+    /// them; four seconds pass; the client closes its side.
+    const RECORDED: &str = include_str!("inet_diag/recorded.txt");
+    const PORT: u16 = 41003;
+    const IDLE_AFTER: Duration = Duration::from_secs(3);
+
+    fn recorded(name: &str) -> Vec<Vec<u8>> {
+        let lines = RECORDED.lines().filter_map(|line| line.split_once(' ')).filter(|(what, _)| *what == name);
+        let bytes =
+            |hex: &str| (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+        lines.map(|(_, hex)| bytes(hex)).collect()
+    }
+
+    fn tally(datagrams: &[Vec<u8>], idle_after: Duration) -> Result<(Activity, bool), Error> {
+        let mut activity = Activity::default();
+        let mut done = false;
+        for datagram in datagrams {
+            done = activity.receive(datagram, PORT, 1, idle_after)?;
+        }
+        Ok((activity, done))
+    }
+
+    fn activity(open: u32, busy: u32) -> Result<(Activity, bool), Error> {
+        Ok((Activity { listening: true, open, busy, interrupted: false }, true))
+    }
+
+    /// The connection's entry in the first datagram, which it shares with the listener's.
+    fn entry(datagram: &mut [u8]) -> &mut [u8] {
+        let first = u32_at(datagram, 0).unwrap() as usize;
+        &mut datagram[first + MESSAGE_HEAD..]
+    }
+
+    #[test]
+    fn recorded_replies() {
+        assert_eq!(tally(&recorded("listen"), IDLE_AFTER), activity(0, 0));
+        assert_eq!(tally(&recorded("unread"), IDLE_AFTER), activity(1, 1));
+        assert_eq!(tally(&recorded("unread"), Duration::ZERO), activity(1, 1));
+        assert_eq!(tally(&recorded("idle"), IDLE_AFTER), activity(1, 0));
+        assert_eq!(tally(&recorded("idle"), Duration::from_secs(60)), activity(1, 1));
+        // The FIN that the server has not read is no byte.
+        assert_eq!(tally(&recorded("fin"), IDLE_AFTER), activity(1, 0));
+    }
+
+    #[test]
+    fn states_and_queues() {
+        for (state, receive_queue, send_queue, counts) in [
+            (1, 0, 0, (1, 0)),
+            (1, 1, 0, (1, 1)),
+            (1, 0, 1, (1, 1)),
+            (2, 0, 0, (1, 0)),
+            (TCP_SYN_RECV, 0, 0, (1, 1)),
+            (TCP_FIN_WAIT1, 0, 1, (1, 0)),
+            (TCP_FIN_WAIT1, 0, 2, (1, 1)),
+            (TCP_FIN_WAIT1, 1, 1, (1, 1)),
+            (TCP_FIN_WAIT2, 1, 1, (0, 0)),
+            (TCP_TIME_WAIT, 1, 1, (0, 0)),
+            (TCP_CLOSE, 1, 1, (0, 0)),
+            (TCP_CLOSE_WAIT, 1, 0, (1, 0)),
+            (TCP_CLOSE_WAIT, 2, 0, (1, 1)),
+            (TCP_CLOSE_WAIT, 0, 1, (1, 1)),
+            (TCP_LAST_ACK, 1, 1, (1, 0)),
+            (TCP_LAST_ACK, 1, 2, (1, 1)),
+            (TCP_CLOSING, 1, 1, (1, 0)),
+            (TCP_CLOSING, 2, 1, (1, 1)),
+        ] {
+            let mut datagrams = recorded("idle");
+            let entry = entry(&mut datagrams[0]);
+            entry[ENTRY_STATE] = state;
+            entry[ENTRY_RECEIVE_QUEUE..][..4].copy_from_slice(&u32::to_ne_bytes(receive_queue));
+            entry[ENTRY_SEND_QUEUE..][..4].copy_from_slice(&u32::to_ne_bytes(send_queue));
+            assert_eq!(
+                tally(&datagrams, IDLE_AFTER),
+                activity(counts.0, counts.1),
+                "{state} {receive_queue} {send_queue}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_ports_and_dumps_do_not_count() {
+        let mut datagrams = recorded("unread");
+        entry(&mut datagrams[0])[ENTRY_LOCAL_PORT] ^= 1;
+        assert_eq!(tally(&datagrams, IDLE_AFTER), activity(0, 0));
+        let nothing = Ok(false);
+        assert_eq!(Activity::default().receive(&recorded("unread")[0], PORT, 2, IDLE_AFTER), nothing);
+    }
+
+    #[test]
+    fn times_that_are_missing_leave_it_open() {
+        let mut datagrams = recorded("idle");
+        let mut at = ENTRY;
+        let entry = entry(&mut datagrams[0]);
+        while u16_at(entry, at + 2) != Ok(INET_DIAG_INFO) {
+            at += usize::from(u16_at(entry, at).unwrap()).next_multiple_of(4);
+        }
+        entry[at + 2] = 99;
+        assert_eq!(tally(&datagrams, IDLE_AFTER), activity(1, 1));
+    }
+
+    #[test]
+    fn interrupted_refused_malformed() {
+        let mut datagrams = recorded("idle");
+        datagrams[1][6] |= NLM_F_DUMP_INTR as u8;
+        assert!(tally(&datagrams, IDLE_AFTER).unwrap().0.interrupted);
+
+        let mut error = recorded("idle")[1].clone();
+        error[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
+        error[MESSAGE_HEAD..].copy_from_slice(&(-2_i32).to_ne_bytes());
+        assert_eq!(tally(&[error.clone()], IDLE_AFTER), Err(Error::Refused(2)));
+        error[MESSAGE_HEAD..].copy_from_slice(&0_i32.to_ne_bytes());
+        assert_eq!(tally(&[error], IDLE_AFTER), Err(Error::Malformed));
+
+        // Cut anywhere, a datagram is malformed, save between its two messages.
+        let whole = &recorded("idle")[0];
+        let boundary = u32_at(whole, 0).unwrap() as usize;
+        for at in (1..whole.len()).filter(|&at| at != boundary) {
+            assert_eq!(tally(&[whole[..at].to_vec()], IDLE_AFTER).err(), Some(Error::Malformed), "cut at {at}");
+        }
+    }
+}
