@@ -45,14 +45,12 @@ pub fn elapsed() -> Duration {
     START.get_or_init(Instant::now).elapsed()
 }
 
-/// Sleeps until that time since the start. A SIGSTOP or a stray wake-up shortens nothing.
+/// Sleeps until that time since the start. Nothing shortens it: neither SIGSTOP, nor a kernel that refuses to wait, under
+/// which it spins. (std's sleep panics then.)
 pub fn sleep_until(end: Duration) {
-    loop {
-        let left = end.saturating_sub(elapsed());
-        if left.is_zero() {
-            return;
-        }
-        std::thread::sleep(left);
+    const NO_DESCRIPTOR: i32 = -1;
+    while let Some(left) = end.checked_sub(elapsed()).filter(|left| !left.is_zero()) {
+        let _ = sys::poll_one(NO_DESCRIPTOR, 0, left);
     }
 }
 

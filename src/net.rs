@@ -37,7 +37,6 @@ impl From<io::Error> for Failure {
             Some(sys::ECONNRESET | sys::EPIPE | sys::ECONNABORTED | sys::ENOTCONN) => "connection reset",
             Some(sys::ENOENT | sys::ENOTDIR | sys::ELOOP) => "no such socket",
             Some(sys::EPROTOTYPE) => "not a stream socket",
-            Some(sys::EAGAIN) => "listen queue full",
             Some(sys::EHOSTUNREACH | sys::ENETUNREACH) => "unreachable",
             Some(sys::ETIMEDOUT) => "timed out",
             _ => return Failure::Local(error),
@@ -64,7 +63,10 @@ pub fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Connection, Fa
         Endpoint::Tcp(Host::Localhost, port) => tcp(Ipv4Addr::LOCALHOST.into(), *port).or_else(|error| {
             if refused(&error) { tcp(Ipv6Addr::LOCALHOST.into(), *port).map_err(|_| error) } else { Err(error) }
         }),
-        Endpoint::Unix(path) => open(&unix_address(path), deadline),
+        Endpoint::Unix(path) => match open(&unix_address(path), deadline) {
+            Err(error) if error.raw_os_error() == Some(sys::EAGAIN) => return Err(Failure::peer("listen queue full")),
+            other => other,
+        },
     };
     Ok(Connection { socket: socket?, deadline })
 }
