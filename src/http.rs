@@ -74,6 +74,10 @@ pub fn exchange(
         {
             match resolve(&url, &first_host, location).map_err(Failure::peer)? {
                 Redirect::Follow { url: next, absolute } => {
+                    // Whether it can be read does not matter; that it stalls does, by what is left of the time.
+                    if !head.announces_more_than(http1::REDIRECT_BODY_MAX) {
+                        let _ = response.body(&head, http1::REDIRECT_BODY_MAX);
+                    }
                     url = next;
                     custom_host = custom_host.filter(|_| !absolute);
                     continue;
@@ -84,7 +88,7 @@ pub fn exchange(
             }
         }
         if read == Read::Body {
-            response.body(&head)?;
+            response.body(&head, http1::BODY_MAX)?;
         }
         return Ok(Answer { status: head.status, tls });
     }
@@ -131,8 +135,8 @@ impl Response {
         }
     }
 
-    fn body(&mut self, head: &http1::Head) -> Result<(), Failure> {
-        while !http1::body(&self.bytes, head, self.ended).map_err(Failure::peer)? {
+    fn body(&mut self, head: &http1::Head, most: u64) -> Result<(), Failure> {
+        while !http1::body(&self.bytes, head, most, self.ended).map_err(Failure::peer)? {
             self.more()?;
         }
         Ok(())

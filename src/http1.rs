@@ -6,7 +6,10 @@ use crate::url::hex;
 /// Bytes of a response's head: tighter than the kubelet.
 const HEAD_MAX: usize = 16 * 1024;
 /// Bytes of a body that are read before the status alone decides: `maxRespBodyLength` in `pkg/probe/http/http.go`.
-const BODY_MAX: u64 = 10 * 1024;
+pub const BODY_MAX: u64 = 10 * 1024;
+/// Bytes of a redirect's body that are read before it is followed, if it is no longer: `maxBodySlurpSize` in Go's
+/// `net/http/client.go`.
+pub const REDIRECT_BODY_MAX: u64 = 2 * 1024;
 /// Bytes of trailers after a chunked body: the size of Go's read buffer.
 const TRAILER_MAX: usize = 4096;
 /// Bytes of a chunk's first line: `maxLineLength` in Go's `net/http/internal/chunked.go`.
@@ -56,16 +59,23 @@ pub fn head(bytes: &[u8]) -> Result<Option<Head>, &'static str> {
     }
 }
 
-/// Whether as much of the body has come as counts. `bytes` are all that have come, `ended` says that no more will.
+impl Head {
+    /// Whether the body is known to be longer than this.
+    pub fn announces_more_than(&self, most: u64) -> bool {
+        matches!(self.framing, Framing::Length(length) if length > most)
+    }
+}
+
+/// Whether the body has come, or `most` bytes of it. `bytes` are all that have come, `ended` says that no more will.
 ///
 /// # Errors
 /// In words, how the body is broken.
-pub fn body(bytes: &[u8], head: &Head, ended: bool) -> Result<bool, &'static str> {
+pub fn body(bytes: &[u8], head: &Head, most: u64, ended: bool) -> Result<bool, &'static str> {
     let body = &bytes[head.body_at..];
     let complete = match head.framing {
-        Framing::Length(length) => body.len() as u64 >= length.min(BODY_MAX),
-        Framing::Close => ended || body.len() as u64 >= BODY_MAX,
-        Framing::Chunked => chunked(body)?,
+        Framing::Length(length) => body.len() as u64 >= length.min(most),
+        Framing::Close => ended || body.len() as u64 >= most,
+        Framing::Chunked => chunked(body, most)?,
     };
     if ended && !complete { Err("body broken off") } else { Ok(complete) }
 }
@@ -199,9 +209,9 @@ pub fn is_value_byte(byte: &u8) -> bool {
     *byte == b'\t' || !byte.is_ascii_control()
 }
 
-/// Whether a chunked body is complete, or has given all the data that counts: `chunkedReader` in Go's
+/// Whether a chunked body is complete, or has given `most` bytes of data: `chunkedReader` in Go's
 /// `net/http/internal/chunked.go`.
-fn chunked(body: &[u8]) -> Result<bool, &'static str> {
+fn chunked(body: &[u8], most: u64) -> Result<bool, &'static str> {
     let mut rest = body;
     let mut data: u64 = 0;
     let mut excess: u64 = 0;
@@ -223,7 +233,7 @@ fn chunked(body: &[u8]) -> Result<bool, &'static str> {
             return trailers(rest);
         }
         data = data.saturating_add(size.min(rest.len() as u64));
-        if data >= BODY_MAX {
+        if data >= most {
             return Ok(true);
         }
         match usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size)) {

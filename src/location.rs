@@ -51,6 +51,7 @@ pub fn resolve(base: &HttpUrl, host: &str, location: &[u8]) -> Result<Redirect, 
         _ => (&b""[..], path),
     };
     percent_decode(path).ok_or(MALFORMED)?;
+    let path = &escaped_path(path);
     let is = |name: &[u8]| scheme.is_some_and(|s| s.eq_ignore_ascii_case(name));
     let (name, port) = host_and_port(authority, is(b"http") || is(b"https"))?;
 
@@ -191,22 +192,32 @@ fn resolve_path(base: &[u8], reference: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What may stand in a request line: whatever else the Location holds is percent-encoded, so that it can end neither the
-/// line nor the target.
-fn request_target(path: &[u8], query: &[u8]) -> String {
-    let mut out = String::with_capacity(path.len() + query.len());
-    let escapes = path.iter().map(|b| (b, b"\"<>\\^`{|}".contains(b))).chain(query.iter().map(|b| (b, false)));
-    for (&byte, escaped) in escapes {
-        if escaped || !byte.is_ascii_graphic() {
-            out.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                out.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
-            }
+/// `URL.EscapedPath` of Go's `net/url`: a path as it is where it may stand so in a URL, else decoded and encoded anew.
+fn escaped_path(path: &[u8]) -> Vec<u8> {
+    if path.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@[]/%".contains(b)) {
+        return path.to_vec();
+    }
+    let decoded = percent_decode(path).unwrap_or_default();
+    percent_encode(&decoded, |b| b.is_ascii_alphanumeric() || b"-._~$&+,/:;=@".contains(&b))
+}
+
+fn percent_encode(text: &[u8], stays: fn(u8) -> bool) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = Vec::with_capacity(text.len());
+    for &byte in text {
+        if stays(byte) {
+            out.push(byte);
         } else {
-            out.push(char::from(byte));
+            out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
     }
     out
+}
+
+/// What may stand in a request line: nothing in a Location can end it.
+fn request_target(path: &[u8], query: &[u8]) -> String {
+    let target = percent_encode(&[path, query].concat(), |b| b.is_ascii_graphic());
+    String::from_utf8_lossy(&target).into_owned()
 }
 
 #[cfg(test)]
@@ -245,6 +256,8 @@ mod tests {
             ("///x", 8080, here, "///x", false),
             ("/a%2fb?c%zz", 8080, here, "/a%2fb?c%zz", false),
             ("/a b\"{|}?c d", 8080, here, "/a%20b%22%7B%7C%7D?c%20d", false),
+            ("/a%2Fb!?", 8080, here, "/a%2Fb!?", false),
+            ("/a%2Fb c!", 8080, here, "/a/b%20c%21", false),
             ("/é", 8080, here, "/%C3%A9", false),
             ("http://127.0.0.1/x", 80, "127.0.0.1", "/x", true),
             ("http://127.0.0.1", 80, "127.0.0.1", "/", true),
