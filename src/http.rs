@@ -75,7 +75,7 @@ pub fn exchange(
             match resolve(&url, &first_host, location).map_err(Failure::peer)? {
                 Redirect::Follow { url: next, absolute } => {
                     // Whether it can be read does not matter; that it stalls does, by what is left of the time.
-                    if !head.announces_more_than(http1::REDIRECT_BODY_MAX) {
+                    if read == Read::Body && !head.announces_more_than(http1::REDIRECT_BODY_MAX) {
                         let _ = response.body(&head, http1::REDIRECT_BODY_MAX);
                     }
                     url = next;

@@ -98,8 +98,8 @@ impl Verdict<'_> {
         if outcome.verdict == self.last {
             return;
         }
+        self.changes += u32::from(!self.last.is_empty());
         self.last = outcome.verdict;
-        self.changes += 1;
         let Watch { name, .. } = self.watch;
         if self.changes <= CHANGES_LOGGED {
             log::info(format_args!("{name} is {outcome} at {}", Seconds(elapsed())));
@@ -113,7 +113,7 @@ impl Drop for Verdict<'_> {
     /// The count that was announced.
     fn drop(&mut self) {
         if self.changes > CHANGES_LOGGED {
-            log::info(format_args!("{} changed {} times", self.watch.name, self.changes - 1));
+            log::info(format_args!("{} changed {} times", self.watch.name, self.changes));
         }
     }
 }

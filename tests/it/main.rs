@@ -1,0 +1,13 @@
+//! Tests of the built static binary, over real sockets, by the rules of what it promises to its users. Nothing but the Rust
+//! toolchain and a POSIX shell is needed.
+
+mod artifact;
+mod cli;
+mod drain;
+mod failsafe;
+mod install;
+mod log;
+mod signal;
+mod support;
+mod tidy;
+mod verdict;
