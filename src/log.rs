@@ -119,15 +119,21 @@ impl fmt::Write for Line {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Bytes, shown as they are where they are ASCII and escaped where not.
+/// Bytes of an argument, shown as they are where they are ASCII and escaped where not. What is long is cut, so that the
+/// line still has room for what there is to say about it.
 pub struct Bytes<'a>(pub &'a [u8]);
+
+const SHOWN_MAX: usize = 200;
 
 impl fmt::Display for Bytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|&byte| match byte {
-            0..=0x7f => f.write_char(char::from(byte)),
-            _ => write!(f, "\\x{byte:02x}"),
-        })
+        for &byte in self.0.iter().take(SHOWN_MAX) {
+            match byte {
+                0..=0x7f => f.write_char(char::from(byte))?,
+                _ => write!(f, "\\x{byte:02x}")?,
+            }
+        }
+        f.write_str(if self.0.len() > SHOWN_MAX { "..." } else { "" })
     }
 }
 
@@ -146,6 +152,10 @@ mod tests {
         assert_eq!(line(format_args!("a {}", "b")), "a b\n");
         assert_eq!(line(format_args!("{}", "x\ny\r\x1b[0mé\0")), "x\\x0ay\\x0d\\x1b[0m\\xc3\\xa9\\x00\n");
         assert_eq!(line(format_args!("{}", Bytes(b"x\ny\xff"))), "x\\x0ay\\xff\n");
+        assert_eq!(
+            line(format_args!("{} is bad", Bytes(&[b'x'; 300]))),
+            ["x".repeat(200).as_str(), "... is bad\n"].concat()
+        );
         for len in [LINE_MAX - 5, LINE_MAX - 4, LINE_MAX - 3, LINE_MAX, LINE_MAX + 1, 100_000] {
             let got = line(format_args!("{}", "x".repeat(len)));
             assert!(got.len() <= LINE_MAX, "{len}");

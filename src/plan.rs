@@ -32,7 +32,7 @@ pub struct Plan {
 /// One thing to watch.
 #[derive(Debug)]
 pub struct Watch {
-    /// As it was typed.
+    /// As it was typed, for the log.
     pub name: String,
     pub target: Target,
 }
@@ -197,10 +197,11 @@ impl Reader<'_> {
         let idle_after = self.duration(args::IDLE_AFTER, SHORTEST, DEFAULT_IDLE_AFTER);
         let mut watches = Vec::new();
         for (option, value) in &self.args.options {
-            let typed = String::from_utf8_lossy(value);
             let watch = match *option {
-                args::UNTIL_UNREADY => target(value).map(|target| Watch { name: typed.into_owned(), target }),
-                args::UNTIL_IDLE => url::port_number(&typed)
+                args::UNTIL_UNREADY => target(value).map(|target| Watch { name: Bytes(value).to_string(), target }),
+                args::UNTIL_IDLE => str::from_utf8(value)
+                    .ok()
+                    .and_then(url::port_number)
                     .map(|port| Watch { name: format!("port {port}"), target: Target::Idle { port, idle_after } })
                     .ok_or("is no port: write a number from 1 to 65535"),
                 _ => continue,
@@ -224,7 +225,7 @@ impl Reader<'_> {
             };
             match target(value) {
                 Ok(Target::Http(url)) => {
-                    requests.push(Request { method, name: String::from_utf8_lossy(value).into_owned(), url });
+                    requests.push(Request { method, name: Bytes(value).to_string(), url });
                 }
                 Ok(_) => self.mistake(option, value, "is no http:// URL"),
                 Err(why) => self.mistake(option, value, why),

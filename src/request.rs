@@ -12,7 +12,7 @@ use crate::url::HttpUrl;
 #[derive(Debug)]
 pub struct Request {
     pub method: Method,
-    /// The URL as it was typed.
+    /// The URL as it was typed, for the log.
     pub name: String,
     pub url: HttpUrl,
 }

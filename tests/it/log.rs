@@ -9,11 +9,16 @@ use crate::support::{fresh_path, read_request, run, run_shell, serve};
 
 #[test]
 fn lines_are_short_and_cannot_be_forged() {
-    let run = run(&["0.1", &format!("--{}", "x".repeat(5000)), "--no\nsuch\x1b[31m", "--min=\u{e9}"]);
-    let lines: Vec<_> = run.stderr.split_inclusive('\n').collect();
+    let refused = run(&["0.1", &format!("--{}", "x".repeat(5000)), "--no\nsuch\x1b[31m", "--min=\u{e9}"]);
+    assert!(refused.says("--no\\x0asuch\\x1b[31m") && refused.says("\\xc3\\xa9"), "{refused:?}");
+    assert!(refused.says("xxx...': see drain-sleep --help"), "what is said of a long word is not cut: {refused:?}");
+
+    let url = format!("http://127.0.0.1:1/{}", "x".repeat(5000));
+    let watched = run(&[&["0.1"], &["--until-unready", &url].repeat(6)[..]].concat());
+    let lines: Vec<_> = watched.stderr.split_inclusive('\n').collect();
     assert!(lines.iter().all(|line| line.len() <= 1024 && line.starts_with("drain-sleep: ")), "{lines:?}");
-    assert!(lines.iter().any(|line| line.len() == 1024 && line.ends_with("x...\n")));
-    assert!(run.says("--no\\x0asuch\\x1b[31m") && run.says("\\xc3\\xa9"), "{}", run.stderr);
+    assert!(lines[0].len() == 1024 && lines[0].ends_with("...\n"), "{lines:?}");
+    assert!(lines[1].contains("xxx... is unready (connection refused)"), "{lines:?}");
 }
 
 #[test]
