@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{fresh_path, read_request, ready_for, run, serve};
+use crate::support::{CLOSED, fresh_path, read_request, ready_for, run, serve};
 
 const FAST: [&str; 4] = ["--period", "50ms", "--min", "200ms"];
 
@@ -40,13 +40,12 @@ fn not_before_min() {
 
 #[test]
 fn never_ready_sleeps_in_full() {
-    let never = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let arguments = |url: &str| [&["0.8", "--until-unready", url], &FAST[..]].concat().join(" ");
-    let full = run(&arguments(&url(never)).split(' ').collect::<Vec<_>>());
+    let full = run(&arguments(&url(CLOSED)).split(' ').collect::<Vec<_>>());
     assert!(full.status == 0 && full.took >= Duration::from_millis(800), "{full:?}");
     assert!(full.lines().last().unwrap().contains("was never ready"), "{full:?}");
     let assumed =
-        run(&[&arguments(&url(never)).split(' ').collect::<Vec<_>>()[..], &["--assume-ready", "20"]].concat());
+        run(&[&arguments(&url(CLOSED)).split(' ').collect::<Vec<_>>()[..], &["--assume-ready", "20"]].concat());
     assert!(assumed.took >= Duration::from_millis(200) && assumed.took < Duration::from_secs(10), "{assumed:?}");
     assert!(assumed.lines().last().unwrap().starts_with("drained after"), "{assumed:?}");
 }
@@ -93,7 +92,6 @@ fn requests() {
         let _ = stream.write_all(format!("HTTP/1.1 {response}\r\n\r\n").as_bytes());
         let _ = stream.read(&mut [0]);
     });
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (option, url, status, says) in [
         ("--get", format!("http://{address}/ok"), 0, ": 200"),
         ("--get", format!("http://{address}/399"), 0, ": 399"),
@@ -102,7 +100,7 @@ fn requests() {
         ("--get", format!("http://{address}/404"), 1, "failed: 404"),
         ("--post", format!("http://{address}/moved"), 0, ": 302"),
         ("--post", format!("http://{address}/500"), 1, "failed: 500"),
-        ("--post", format!("http://{closed}/"), 1, "failed: connection refused"),
+        ("--post", format!("http://{CLOSED}/"), 1, "failed: connection refused"),
         ("--post", "http://unix:/no/socket:/".to_string(), 1, "failed: no such socket"),
     ] {
         let run = run(&["0.3", option, &url]);
@@ -187,8 +185,7 @@ fn silence() {
 
 #[test]
 fn a_port_that_nobody_listens_at() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let run = until_idle(port, "0.6");
+    let run = until_idle(CLOSED.port(), "0.6");
     assert!(
         run.took >= Duration::from_millis(600) && run.says("nothing listens") && run.says("was never ready"),
         "{run:?}"

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::support::{fresh_path, read_request, run, run_shell, serve};
+use crate::support::{CLOSED, fresh_path, read_request, run, run_shell, serve};
 
 #[test]
 fn lines_are_short_and_cannot_be_forged() {
@@ -40,8 +39,7 @@ fn a_verdict_that_flips_is_logged_twenty_times() {
 #[test]
 fn quiet_but_for_errors() {
     assert_eq!(run(&["0.1", "-q"]).stderr, "");
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let run = run(&["0.1", "--quiet", "--get", &format!("http://{closed}/")]);
+    let run = run(&["0.1", "--quiet", "--get", &format!("http://{CLOSED}/")]);
     assert!(run.lines().len() == 1 && run.says("error: GET "), "{run:?}");
 }
 

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// The binary that is shipped, built by the same `cargo test --release`.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_drain-sleep");
 
+/// Where nobody listens: a free port of the system's choice could be another test's server a moment later.
+pub const CLOSED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+
 /// How a run went.
 #[derive(Debug)]
 pub struct Run {

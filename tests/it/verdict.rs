@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{fresh_path, read_request, run, serve, serve_unix};
+use crate::support::{CLOSED, fresh_path, read_request, run, serve, serve_unix};
 
 /// What the log says of the first check of a URL.
 fn first_verdict(url: &str, arguments: &[&str]) -> String {
@@ -224,10 +224,9 @@ fn what_is_sent() {
 
 #[test]
 fn connections() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert_eq!(first_verdict(&format!("http://{closed}/"), &[]), "unready (connection refused)");
-    assert_eq!(first_verdict(&format!("tcp://{closed}"), &[]), "unready (connection refused)");
-    assert_eq!(first_verdict(&format!("http://localhost:{}/", closed.port()), &[]), "unready (connection refused)");
+    assert_eq!(first_verdict(&format!("http://{CLOSED}/"), &[]), "unready (connection refused)");
+    assert_eq!(first_verdict(&format!("tcp://{CLOSED}"), &[]), "unready (connection refused)");
+    assert_eq!(first_verdict(&format!("http://localhost:{}/", CLOSED.port()), &[]), "unready (connection refused)");
     assert_eq!(first_verdict("unix:/no/such/socket", &[]), "unready (no such socket)");
 
     let silent = serve(|_, stream| {
