@@ -25,6 +25,8 @@ const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 
 const FRAME_HEAD: usize = 9;
+/// What comes before a gRPC message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
 /// The largest payload a peer may send: SETTINGS_MAX_FRAME_SIZE, which we leave as it is.
 const FRAME_MAX: usize = 16 * 1024;
 /// The largest header block that is read, as sent.
@@ -259,7 +261,7 @@ fn fields(block: &[u8]) -> Result<Fields, &'static str> {
         }
         let text = str::from_utf8(value).unwrap_or_default();
         match name {
-            b":status" => fields.status = Some(text.parse().map_err(|_| MALFORMED)?),
+            b":status" => fields.status = Some(text.parse().unwrap_or_default()),
             b"grpc-status" => fields.grpc_status = Some(text.parse().map_err(|_| MALFORMED)?),
             b"content-type" => {
                 let rest = text.strip_prefix("application/grpc");
@@ -274,34 +276,43 @@ fn fields(block: &[u8]) -> Result<Fields, &'static str> {
 
 /// The status in the one message of a call: `HealthCheckResponse { ServingStatus status = 1; }`.
 fn response(message: &[u8]) -> Option<i32> {
-    let (prefix, mut rest) = message.split_first_chunk::<5>()?;
+    let (prefix, rest) = message.split_first_chunk::<PREFIX>()?;
     let [compressed, length @ ..] = *prefix;
-    if compressed != 0 || u32::from_be_bytes(length) as usize != rest.len() {
+    let (mut message, after) = rest.split_at_checked(u32::from_be_bytes(length) as usize)?;
+    // What is too short to begin a second message goes unnoticed by grpc-go.
+    if compressed != 0 || after.len() >= PREFIX {
         return None;
     }
     let mut status = 0;
-    while !rest.is_empty() {
+    let mut groups = Vec::new();
+    while !message.is_empty() {
         // Protocol Buffers' encoding: a key of field number and wire type, then the value. Unknown fields are skipped.
-        let key = varint(&mut rest)?;
-        if !(1..1 << 29).contains(&(key >> 3)) {
+        let key = varint(&mut message)?;
+        let field = key >> 3;
+        if !(1..1 << 29).contains(&field) {
             return None;
         }
         let skipped = match key & 7 {
             0 => {
-                let value = varint(&mut rest)?;
-                if key >> 3 == 1 {
+                let value = varint(&mut message)?;
+                if field == 1 && groups.is_empty() {
                     status = value as i32;
                 }
                 0
             }
             1 => 8,
-            2 => varint(&mut rest)?,
+            2 => varint(&mut message)?,
+            3 => {
+                groups.push(field);
+                0
+            }
+            4 if groups.pop() == Some(field) => 0,
             5 => 4,
             _ => return None,
         };
-        rest = rest.get(usize::try_from(skipped).ok()?..)?;
+        message = message.get(usize::try_from(skipped).ok()?..)?;
     }
-    Some(status)
+    groups.is_empty().then_some(status)
 }
 
 fn varint(rest: &mut &[u8]) -> Option<u64> {
@@ -420,8 +431,10 @@ mod tests {
         for (message, status) in [
             (&b"\0\0\0\0\0"[..], 0), // the field's default
             (b"\0\0\0\0\x02\x08\x02", 2),
-            (b"\0\0\0\0\x04\x08\x01\x08\x02", 2),    // the last one counts
-            (b"\0\0\0\0\x07\x12\x03abc\x08\x03", 3), // an unknown field
+            (b"\0\0\0\0\x04\x08\x01\x08\x02", 2),         // the last one counts
+            (b"\0\0\0\0\x07\x12\x03abc\x08\x03", 3),      // an unknown field
+            (b"\0\0\0\0\x06\x13\x08\x01\x14\x08\x02", 2), // an unknown group
+            (b"\0\0\0\0\x02\x08\x02\0\0", 2),
             (b"\0\0\0\0\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", -1),
         ] {
             assert_eq!(outcome(&[settings(), opening(), data(message), closing("0")]), Ok(Some(status)));
@@ -449,6 +462,8 @@ mod tests {
             ("half a message", after(&[opening(), data(b"\0\0\0\0\x02\x08"), closing("0")])),
             ("a compressed message", after(&[opening(), data(b"\x01\0\0\0\x02\x08\x01"), closing("0")])),
             ("a message that is no protobuf", after(&[opening(), data(b"\0\0\0\0\x02\x08\x80"), closing("0")])),
+            ("a group without end", after(&[opening(), data(b"\0\0\0\0\x03\x13\x08\x01"), closing("0")])),
+            ("the end of another group", after(&[opening(), data(b"\0\0\0\0\x02\x13\x1c"), closing("0")])),
             ("field number 0", after(&[opening(), data(b"\0\0\0\0\x02\x00\x01"), closing("0")])),
             ("an end without trailers", after(&[opening(), framed(DATA, END_STREAM, CALL, SAYS_SERVING)])),
             ("data before headers", after(&[good()])),
@@ -456,7 +471,6 @@ mod tests {
             ("HTTP, no gRPC", after(&[headers(END_HEADERS, &[(":status", "404"), ("content-type", "text/html")])])),
             ("another type", after(&[headers(END_HEADERS, &[("content-type", "application/grpcx")])])),
             ("informational headers that end", after(&[headers(END_HEADERS | END_STREAM, &[(":status", "100")])])),
-            ("a status that is no number", after(&[headers(END_HEADERS, &[(":status", "abc"), GRPC])])),
             ("two statuses", after(&[headers(END_HEADERS, &[(":status", "200"), (":status", "200"), GRPC])])),
             ("a status after a field", after(&[headers(END_HEADERS, &[GRPC, (":status", "200")])])),
             ("a control character", after(&[headers(END_HEADERS, &[GRPC, ("a", "\n")])])),
