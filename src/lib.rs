@@ -11,6 +11,7 @@ pub mod duration;
 pub mod expand;
 pub mod failsafe;
 pub mod grpc;
+pub mod heap;
 pub mod hpack;
 pub mod http;
 pub mod http1;
