@@ -1,9 +1,8 @@
 //! What keeps a bug from costing the drain: a panic, or an abort for want of memory, sleeps what is left of it.
 
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::duration::Seconds;
 use crate::{log, sys};
@@ -16,14 +15,15 @@ pub const EXIT_USAGE: i32 = 2;
 /// Exit status after signal n, less n: the shell's convention.
 const EXIT_SIGNAL: i32 = 128;
 
-static START: OnceLock<Instant> = OnceLock::new();
+/// When the drain began, on [`sys::monotonic`].
+static START: AtomicU64 = AtomicU64::new(0);
 /// Milliseconds that the drain lasts at most; 0 where none has begun (`--check` and `--install` fail at once).
 static DRAIN: AtomicU64 = AtomicU64::new(0);
 
 /// Starts the clock of the drain, and sets what signals do. SIGPIPE and SIGXFSZ would end it, and SIGTERM and SIGINT
 /// would not reach a PID 1 that handles them by default: pid_namespaces(7).
 pub fn arm() {
-    START.get_or_init(Instant::now);
+    START.store(sys::monotonic(), Ordering::Relaxed);
     drain_lasts(DEFAULT_MIN);
     for number in [sys::SIGPIPE, sys::SIGXFSZ] {
         sys::ignore(number);
@@ -42,7 +42,7 @@ pub fn drain_lasts(duration: Duration) {
 
 /// Time since the start, on the monotonic clock.
 pub fn elapsed() -> Duration {
-    START.get_or_init(Instant::now).elapsed()
+    Duration::from_nanos(sys::monotonic() - START.load(Ordering::Relaxed))
 }
 
 /// Sleeps until that time since the start. Nothing shortens it: neither SIGSTOP, nor a kernel that refuses to wait, under

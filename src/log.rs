@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-use crate::sys::{self, STDERR, STDOUT};
+use crate::sys::{self, PollFd, STDERR, STDIN, STDOUT};
 
 /// Bytes in a line, the line feed included.
 const LINE_MAX: usize = 1024;
@@ -38,12 +38,11 @@ pub fn to_file(path: &[u8]) -> io::Result<()> {
 /// Takes the numbers 0 to 2 where they came closed, so that nothing that is opened later gets one of them and is then
 /// written to as if it were stderr. An O_PATH descriptor can be neither read nor written, and `/` is always there.
 pub fn hold_standard_descriptors() {
-    for fd in 0..=STDERR {
-        let closed = sys::poll_one(fd, 0, Duration::ZERO).is_ok_and(|events| events & sys::POLLNVAL != 0);
-        if closed {
-            let root = OpenOptions::new().read(true).custom_flags(sys::O_PATH).open("/");
-            std::mem::forget(root);
-        }
+    let mut standard = [STDIN, STDOUT, STDERR].map(|fd| PollFd { fd, events: 0, revents: 0 });
+    let _ = sys::poll_all(&mut standard, Duration::ZERO);
+    for _closed in standard.iter().filter(|polled| polled.revents & sys::POLLNVAL != 0) {
+        let root = OpenOptions::new().read(true).custom_flags(sys::O_PATH).open("/");
+        std::mem::forget(root);
     }
 }
 

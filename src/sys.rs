@@ -43,6 +43,7 @@ pub const SIGPIPE: i32 = 13;
 pub const SIGTERM: i32 = 15;
 pub const SIGXFSZ: i32 = 25;
 
+pub const STDIN: RawFd = 0;
 pub const STDOUT: RawFd = 1;
 pub const STDERR: RawFd = 2;
 
@@ -58,16 +59,26 @@ pub const SOCK_RAW: i32 = 3;
 const SOCK_NONBLOCK: i32 = 0o4000;
 const SOCK_CLOEXEC: i32 = 0o2_000_000;
 
+/// `struct pollfd`: a descriptor, what is asked of it, and what poll(2) says of it.
 #[repr(C)]
-struct PollFd {
-    fd: c_int,
-    events: i16,
-    revents: i16,
+pub struct PollFd {
+    pub fd: RawFd,
+    pub events: i16,
+    pub revents: i16,
+}
+
+/// `struct timespec` of 64-bit Linux.
+#[repr(C)]
+struct Timespec {
+    seconds: i64,
+    nanos: i64,
 }
 
 // POSIX functions that std links but does not offer; the types are those of musl on 64-bit Linux.
 unsafe extern "C" {
+
     fn poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
+    fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     fn connect(fd: c_int, address: *const c_void, length: c_uint) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
@@ -94,18 +105,38 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<&'static
     (1..count).map(|n| unsafe { CStr::from_ptr(*argv.add(n)) }.to_bytes()).collect()
 }
 
-/// poll(2) on one descriptor: which of `events` are there, errors included, within `timeout` (rounded up to 1 ms).
+/// poll(2) on some descriptors, for `timeout` at most (rounded up to 1 ms).
+///
+/// # Errors
+/// Those of poll(2), EINTR among them.
+pub fn poll_all(fds: &mut [PollFd], timeout: Duration) -> io::Result<()> {
+    const ALMOST_A_MILLISECOND: Duration = Duration::from_nanos(999_999);
+    let millis = timeout.saturating_add(ALMOST_A_MILLISECOND).as_millis().try_into().unwrap_or(c_int::MAX);
+    // SAFETY: as many valid structs as the count says.
+    match unsafe { poll(fds.as_mut_ptr(), fds.len() as c_ulong, millis) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// [`poll_all`] for one descriptor: which of `events` are there, errors included.
 ///
 /// # Errors
 /// Those of poll(2), EINTR among them.
 pub fn poll_one(fd: RawFd, events: i16, timeout: Duration) -> io::Result<i16> {
-    let mut fds = PollFd { fd, events, revents: 0 };
-    let millis = timeout.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(c_int::MAX);
-    // SAFETY: one valid struct, and a count of one.
-    match unsafe { poll(&raw mut fds, 1, millis) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(fds.revents),
-    }
+    let mut fds = [PollFd { fd, events, revents: 0 }];
+    poll_all(&mut fds, timeout)?;
+    Ok(fds[0].revents)
+}
+
+/// Nanoseconds on the monotonic clock. std's `Instant::now` panics where the clock is refused, which a panic handler that
+/// asks for the time must not, and takes 6 KB for that.
+pub fn monotonic() -> u64 {
+    const CLOCK_MONOTONIC: c_int = 1;
+    let mut time = Timespec { seconds: 0, nanos: 0 };
+    // SAFETY: one valid struct.
+    unsafe { clock_gettime(CLOCK_MONOTONIC, &raw mut time) };
+    time.seconds as u64 * 1_000_000_000 + time.nanos as u64
 }
 
 /// socket(2), non-blocking and closed on exec. std's `File` reads and writes it.
