@@ -3,9 +3,10 @@
 //! Structures and numbers are those of the kernel's `include/uapi/linux/{netlink,inet_diag,sock_diag,tcp}.h` and
 //! `include/net/tcp_states.h`.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::sys::{AF_INET, AF_INET6};
+use crate::sys::{AF_INET, AF_INET6, Errno};
 
 /// The netlink protocol that answers these requests.
 pub const NETLINK_SOCK_DIAG: i32 = 4;
@@ -79,9 +80,24 @@ pub struct Activity {
 /// Why a reply tells nothing.
 #[derive(Debug, PartialEq)]
 pub enum Error {
-    /// The kernel refuses, by this errno.
-    Refused(i32),
+    /// The kernel refuses.
+    Refused(Errno),
     Malformed,
+}
+
+impl From<Errno> for Error {
+    fn from(errno: Errno) -> Error {
+        Error::Refused(errno)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Refused(errno) => errno.fmt(f),
+            Error::Malformed => f.write_str("malformed reply"),
+        }
+    }
 }
 
 impl Activity {
@@ -103,7 +119,7 @@ impl Activity {
             match u16_at(message, 4)? {
                 // Both may bear an errno, negated.
                 kind @ (NLMSG_DONE | NLMSG_ERROR) => match u32_at(message, MESSAGE_HEAD).map(|errno| errno as i32) {
-                    Ok(errno) if errno < 0 => return Err(Error::Refused(errno.wrapping_neg())),
+                    Ok(errno) if errno < 0 => return Err(Error::Refused(Errno(errno.wrapping_neg()))),
                     _ if kind == NLMSG_ERROR => return Err(Error::Malformed),
                     _ => return Ok(true),
                 },
@@ -280,7 +296,7 @@ mod tests {
         let mut error = recorded("idle")[1].clone();
         error[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
         error[MESSAGE_HEAD..].copy_from_slice(&(-2_i32).to_ne_bytes());
-        assert_eq!(tally(&[error.clone()], IDLE_AFTER), Err(Error::Refused(2)));
+        assert_eq!(tally(&[error.clone()], IDLE_AFTER), Err(Error::Refused(Errno(2))));
         error[MESSAGE_HEAD..].copy_from_slice(&0_i32.to_ne_bytes());
         assert_eq!(tally(&[error], IDLE_AFTER), Err(Error::Malformed));
 

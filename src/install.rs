@@ -1,30 +1,25 @@
 //! `--install PATH`: copies this program, from an init container to a volume that the app's container shares.
 
-use std::ffi::{CString, OsStr};
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, OwnedFd};
 
 use crate::args::CHECK;
 use crate::log::{self, Bytes};
 use crate::run::{EXIT_FAILURE, EXIT_OK};
-use crate::sys;
+use crate::sys::{self, Errno};
 
-const NAME: &str = "drain-sleep";
+const NAME: &[u8] = b"drain-sleep";
 /// Read and run by everyone, written by no one.
 const MODE: u32 = 0o555;
 /// proc(5)
-const OURSELVES: &str = "/proc/self/exe";
+const OURSELVES: &[u8] = b"/proc/self/exe";
 
 /// Copies this program to `path`, or into it if that is a directory or ends in `/`, and gives the exit status. Before the
 /// copy takes its place it is run once, to check the rest of the line: a `noexec` mount or a mistake in the hook's
 /// arguments shows now, and not when the drain is due.
 pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
     let target = target(path);
-    let shown = Bytes(target.as_os_str().as_bytes());
-    let failed = |what: &str, error: io::Error| {
+    let shown = Bytes(&target);
+    let failed = |what: &str, error: Errno| {
         log::error(format_args!("error: cannot install to {shown}: {what}: {error}"));
         EXIT_FAILURE
     };
@@ -36,7 +31,7 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
         .map_err(|e| ("cannot copy", e))
         .and_then(|()| try_out(&copy, arguments).map_err(|e| ("cannot run the copy, is it mounted noexec?", e)))
     {
-        Ok(EXIT_OK) => match fs::rename(&copy, &target) {
+        Ok(EXIT_OK) => match sys::rename_file(&copy, &target) {
             Ok(()) => {
                 log::info(format_args!("installed {shown}"));
                 return EXIT_OK;
@@ -49,37 +44,46 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
         }
         Err((what, error)) => failed(what, error),
     };
-    let _ = fs::remove_file(&copy);
+    let _ = sys::remove_file(&copy);
     status
 }
 
-fn target(path: &[u8]) -> PathBuf {
-    let target = Path::new(OsStr::from_bytes(path));
-    if path.ends_with(b"/") || target.is_dir() { target.join(NAME) } else { target.to_path_buf() }
+/// What is to be replaced. `PATH/` can be opened only where PATH is a directory, or a link to one.
+fn target(path: &[u8]) -> Vec<u8> {
+    let slash: &[u8] = if path.ends_with(b"/") { b"" } else { b"/" };
+    let folder = [path, slash].concat();
+    let is_folder = || !path.is_empty() && sys::open_file(&folder, sys::O_PATH, 0).is_ok();
+    if slash.is_empty() || is_folder() { [&folder, NAME].concat() } else { path.to_vec() }
 }
 
 /// A new file in the target's directory. Its name is the first that is free: every init container is PID 1, so that a
 /// number of the process would not tell them apart, and what a killed run has left behind may be in use.
-fn create_beside(target: &Path) -> io::Result<(PathBuf, File)> {
+fn create_beside(target: &[u8]) -> Result<(Vec<u8>, OwnedFd), Errno> {
+    let name_at = target.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let mut number = 0_u32;
     loop {
-        let copy = target.with_file_name(format!(".{NAME}.{number}"));
-        match OpenOptions::new().write(true).create_new(true).mode(MODE).open(&copy) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+        let copy = [&target[..name_at], b".", NAME, format!(".{number}").as_bytes()].concat();
+        match sys::open_file(&copy, sys::O_WRONLY | sys::O_CREAT | sys::O_EXCL, MODE) {
+            Err(sys::EEXIST) => number += 1,
             other => return Ok((copy, other?)),
         }
     }
 }
 
-fn fill(mut file: File) -> io::Result<()> {
-    file.write_all(&fs::read(OURSELVES)?)?;
-    file.set_permissions(Permissions::from_mode(MODE))?; // whatever the umask
-    file.sync_all()
+fn fill(copy: OwnedFd) -> Result<(), Errno> {
+    let ourselves = sys::open_file(OURSELVES, sys::O_RDONLY, 0)?;
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        match sys::read_some(&ourselves, &mut buffer)? {
+            0 => break,
+            count => sys::write_all(copy.as_fd(), &buffer[..count])?,
+        }
+    }
+    sys::set_mode(&copy, MODE)?; // whatever the umask
+    sys::sync(&copy)
 }
 
 /// Runs the copy on the same line with `--check`, which then installs nothing.
-fn try_out(copy: &Path, arguments: &[&[u8]]) -> io::Result<i32> {
-    let line = [copy.as_os_str().as_bytes(), CHECK.as_bytes()].into_iter().chain(arguments.iter().copied());
-    let argv: Result<Vec<CString>, _> = line.map(CString::new).collect();
-    sys::run_program(&argv?)
+fn try_out(copy: &[u8], arguments: &[&[u8]]) -> Result<i32, Errno> {
+    sys::run_program(&[&[copy, CHECK.as_bytes()], arguments].concat())
 }

@@ -2,15 +2,11 @@
 //! unsafe in a signal handler.
 
 use std::fmt::{self, Write as _};
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
 use std::os::fd::IntoRawFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-use crate::sys::{self, PollFd, STDERR, STDIN, STDOUT};
+use crate::sys::{self, Errno, PollFd, STDERR, STDIN, STDOUT};
 
 /// Bytes in a line, the line feed included.
 const LINE_MAX: usize = 1024;
@@ -28,9 +24,9 @@ pub fn quiet() {
 ///
 /// # Errors
 /// Those of open(2).
-pub fn to_file(path: &[u8]) -> io::Result<()> {
-    let path = std::ffi::OsStr::from_bytes(path);
-    let file = OpenOptions::new().append(true).create(true).custom_flags(sys::O_NONBLOCK).open(path)?;
+pub fn to_file(path: &[u8]) -> Result<(), Errno> {
+    let flags = sys::O_WRONLY | sys::O_APPEND | sys::O_CREAT | sys::O_NONBLOCK;
+    let file = sys::open_file(path, flags, 0o666)?;
     FILE.store(file.into_raw_fd(), Ordering::Relaxed);
     Ok(())
 }
@@ -41,8 +37,7 @@ pub fn hold_standard_descriptors() {
     let mut standard = [STDIN, STDOUT, STDERR].map(|fd| PollFd { fd, events: 0, revents: 0 });
     let _ = sys::poll_all(&mut standard, Duration::ZERO);
     for _closed in standard.iter().filter(|polled| polled.revents & sys::POLLNVAL != 0) {
-        let root = OpenOptions::new().read(true).custom_flags(sys::O_PATH).open("/");
-        std::mem::forget(root);
+        std::mem::forget(sys::open_file(b"/", sys::O_PATH, 0));
     }
 }
 
@@ -63,11 +58,11 @@ fn log(message: fmt::Arguments, quiet: bool) {
     let line = line.finish();
     // Polled, since a full pipe would block, and O_NONBLOCK on stderr would be set for all who share it.
     if !quiet && sys::poll_one(STDERR, sys::POLLOUT, Duration::ZERO).is_ok_and(|events| events & sys::POLLOUT != 0) {
-        let _ = sys::standard(STDERR).write(line);
+        let _ = sys::write_some(sys::standard(STDERR), line);
     }
     let file = FILE.load(Ordering::Relaxed);
     if file >= 0 {
-        let _ = sys::standard(file).write(line);
+        let _ = sys::write_some(sys::standard(file), line);
     }
 }
 
@@ -75,9 +70,9 @@ fn log(message: fmt::Arguments, quiet: bool) {
 ///
 /// # Errors
 /// Those of write(2), save EBADF.
-pub fn print(text: &str) -> io::Result<()> {
-    match sys::standard(STDOUT).write_all(text.as_bytes()) {
-        Err(error) if error.raw_os_error() == Some(sys::EBADF) => Ok(()),
+pub fn print(text: &str) -> Result<(), Errno> {
+    match sys::write_all(sys::standard(STDOUT), text.as_bytes()) {
+        Err(sys::EBADF) => Ok(()),
         other => other,
     }
 }

@@ -3,35 +3,33 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_ulong, c_void};
-use std::fs::File;
+use std::fmt;
 use std::io;
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 // Numbers of the kernel's that x86_64 and aarch64 share: include/uapi/asm-generic/{errno,poll,signal,fcntl}.h and
 // include/linux/socket.h.
-pub const EPERM: i32 = 1;
-pub const ENOENT: i32 = 2;
-pub const EBADF: i32 = 9;
-pub const EAGAIN: i32 = 11;
-pub const EACCES: i32 = 13;
-pub const ENOTDIR: i32 = 20;
-pub const EPIPE: i32 = 32;
-pub const ELOOP: i32 = 40;
-pub const EPROTOTYPE: i32 = 91;
-pub const ENETUNREACH: i32 = 101;
-pub const ECONNABORTED: i32 = 103;
-pub const ECONNRESET: i32 = 104;
-pub const EISCONN: i32 = 106;
-pub const ENOTCONN: i32 = 107;
-pub const ETIMEDOUT: i32 = 110;
-pub const ECONNREFUSED: i32 = 111;
-pub const EHOSTUNREACH: i32 = 113;
-pub const EALREADY: i32 = 114;
-pub const EINPROGRESS: i32 = 115;
+pub const ENOENT: Errno = Errno(2);
+pub const EINTR: Errno = Errno(4);
+pub const EBADF: Errno = Errno(9);
+pub const EAGAIN: Errno = Errno(11);
+pub const EEXIST: Errno = Errno(17);
+pub const ENOTDIR: Errno = Errno(20);
+const EINVAL: Errno = Errno(22);
+pub const EPIPE: Errno = Errno(32);
+pub const ELOOP: Errno = Errno(40);
+pub const EPROTOTYPE: Errno = Errno(91);
+pub const ENETUNREACH: Errno = Errno(101);
+pub const ECONNABORTED: Errno = Errno(103);
+pub const ECONNRESET: Errno = Errno(104);
+pub const EISCONN: Errno = Errno(106);
+pub const ENOTCONN: Errno = Errno(107);
+pub const ETIMEDOUT: Errno = Errno(110);
+pub const ECONNREFUSED: Errno = Errno(111);
+pub const EHOSTUNREACH: Errno = Errno(113);
+pub const EALREADY: Errno = Errno(114);
+pub const EINPROGRESS: Errno = Errno(115);
 
 pub const POLLIN: i16 = 0x1;
 pub const POLLOUT: i16 = 0x4;
@@ -47,8 +45,14 @@ pub const STDIN: RawFd = 0;
 pub const STDOUT: RawFd = 1;
 pub const STDERR: RawFd = 2;
 
+pub const O_RDONLY: i32 = 0;
+pub const O_WRONLY: i32 = 0o1;
+pub const O_CREAT: i32 = 0o100;
+pub const O_EXCL: i32 = 0o200;
+pub const O_APPEND: i32 = 0o2000;
 pub const O_NONBLOCK: i32 = 0o4000;
 pub const O_PATH: i32 = 0o10_000_000;
+const O_CLOEXEC: i32 = 0o2_000_000;
 
 pub const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
@@ -58,6 +62,52 @@ pub const SOCK_STREAM: i32 = 1;
 pub const SOCK_RAW: i32 = 3;
 const SOCK_NONBLOCK: i32 = 0o4000;
 const SOCK_CLOEXEC: i32 = 0o2_000_000;
+
+/// Why the kernel refused: errno(3). std's `io::Error` can be more than that, and weighs for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    fn last() -> Errno {
+        Errno(io::Error::last_os_error().raw_os_error().unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Errno {
+    /// In words where an operator is likely to meet it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self.0 {
+            1 => "operation not permitted",
+            2 => "no such file or directory",
+            5 => "input/output error",
+            6 => "nobody reads it",
+            7 => "argument list too long",
+            8 => "not an executable of this machine",
+            12 => "out of memory",
+            13 => "permission denied",
+            16 => "busy",
+            17 => "it exists already",
+            20 => "not a directory",
+            21 => "is a directory",
+            22 => "invalid argument",
+            23 | 24 => "too many open files",
+            26 => "it is being run",
+            27 => "file too large",
+            28 => "no space left on device",
+            30 => "read-only file system",
+            36 => "name too long",
+            38 => "not in this kernel",
+            40 => "too many symbolic links",
+            93 | 95 | 97 => "not supported",
+            99 => "no free port or address",
+            105 => "no buffer space",
+            110 => "timed out",
+            122 => "quota exceeded",
+            _ => "error",
+        };
+        write!(f, "{words} (errno {})", self.0)
+    }
+}
 
 /// `struct pollfd`: a descriptor, what is asked of it, and what poll(2) says of it.
 #[repr(C)]
@@ -79,6 +129,13 @@ unsafe extern "C" {
 
     fn poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
+    fn open(path: *const c_char, flags: c_int, ...) -> c_int;
+    fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isize;
+    fn write(fd: c_int, buffer: *const c_void, length: usize) -> isize;
+    fn fchmod(fd: c_int, mode: c_uint) -> c_int;
+    fn fsync(fd: c_int) -> c_int;
+    fn rename(from: *const c_char, to: *const c_char) -> c_int;
+    fn unlink(path: *const c_char) -> c_int;
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     fn connect(fd: c_int, address: *const c_void, length: c_uint) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
@@ -109,21 +166,18 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<&'static
 ///
 /// # Errors
 /// Those of poll(2), EINTR among them.
-pub fn poll_all(fds: &mut [PollFd], timeout: Duration) -> io::Result<()> {
+pub fn poll_all(fds: &mut [PollFd], timeout: Duration) -> Result<(), Errno> {
     const ALMOST_A_MILLISECOND: Duration = Duration::from_nanos(999_999);
     let millis = timeout.saturating_add(ALMOST_A_MILLISECOND).as_millis().try_into().unwrap_or(c_int::MAX);
     // SAFETY: as many valid structs as the count says.
-    match unsafe { poll(fds.as_mut_ptr(), fds.len() as c_ulong, millis) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
-    }
+    done(unsafe { poll(fds.as_mut_ptr(), fds.len() as c_ulong, millis) })
 }
 
 /// [`poll_all`] for one descriptor: which of `events` are there, errors included.
 ///
 /// # Errors
 /// Those of poll(2), EINTR among them.
-pub fn poll_one(fd: RawFd, events: i16, timeout: Duration) -> io::Result<i16> {
+pub fn poll_one(fd: RawFd, events: i16, timeout: Duration) -> Result<i16, Errno> {
     let mut fds = [PollFd { fd, events, revents: 0 }];
     poll_all(&mut fds, timeout)?;
     Ok(fds[0].revents)
@@ -139,30 +193,121 @@ pub fn monotonic() -> u64 {
     time.seconds as u64 * 1_000_000_000 + time.nanos as u64
 }
 
-/// socket(2), non-blocking and closed on exec. std's `File` reads and writes it.
+/// What most functions of POSIX return: -1 where errno says why not.
+fn done(result: c_int) -> Result<(), Errno> {
+    if result == -1 { Err(Errno::last()) } else { Ok(()) }
+}
+
+/// A descriptor that the kernel has just given us.
+///
+/// # Safety
+/// Nobody else may close it.
+unsafe fn owned(result: c_int) -> Result<OwnedFd, Errno> {
+    done(result)?;
+    // SAFETY: it is no error, and ours by the caller's word.
+    Ok(unsafe { OwnedFd::from_raw_fd(result) })
+}
+
+/// A string for the kernel. It cannot have a NUL: arguments and variables have none.
+fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
+    CString::new(bytes).map_err(|_| EINVAL)
+}
+
+/// open(2), closed on exec. A file that it creates has `mode`, less the umask.
+///
+/// # Errors
+/// Those of open(2).
+pub fn open_file(path: &[u8], flags: i32, mode: u32) -> Result<OwnedFd, Errno> {
+    let path = c_string(path)?;
+    // SAFETY: the path ends in NUL; the descriptor is new.
+    unsafe { owned(open(path.as_ptr(), flags | O_CLOEXEC, mode)) }
+}
+
+/// socket(2), non-blocking and closed on exec.
 ///
 /// # Errors
 /// Those of socket(2).
-pub fn new_socket(family: u16, kind: i32, protocol: i32) -> io::Result<File> {
-    // SAFETY: no pointers.
-    match unsafe { socket(family.into(), kind | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol) } {
-        -1 => Err(io::Error::last_os_error()),
-        // SAFETY: the kernel has just given us this descriptor.
-        fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into()),
-    }
+pub fn new_socket(family: u16, kind: i32, protocol: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointers; the descriptor is new.
+    unsafe { owned(socket(family.into(), kind | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol)) }
 }
 
 /// connect(2) to a `sockaddr` given by its bytes.
 ///
 /// # Errors
 /// Those of connect(2); EINPROGRESS is one.
-pub fn connect_to(socket: &File, address: &[u8]) -> io::Result<()> {
-    let length = address.len().try_into().unwrap_or_default();
-    // SAFETY: the kernel reads `length` bytes and no more.
-    match unsafe { connect(socket.as_raw_fd(), address.as_ptr().cast(), length) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
+pub fn connect_to(socket: &OwnedFd, address: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads that many bytes and no more.
+    done(unsafe { connect(socket.as_raw_fd(), address.as_ptr().cast(), address.len() as c_uint) })
+}
+
+/// read(2): how many bytes came, 0 at the end.
+///
+/// # Errors
+/// Those of read(2).
+pub fn read_some(fd: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes that many bytes and no more.
+    let count = unsafe { read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    usize::try_from(count).map_err(|_| Errno::last())
+}
+
+/// write(2): how many bytes were taken.
+///
+/// # Errors
+/// Those of write(2).
+pub fn write_some(fd: BorrowedFd, bytes: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel reads that many bytes and no more.
+    let count = unsafe { write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+    usize::try_from(count).map_err(|_| Errno::last())
+}
+
+/// write(2), until all is written.
+///
+/// # Errors
+/// Those of write(2).
+pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        bytes = &bytes[write_some(fd, bytes)?..];
     }
+    Ok(())
+}
+
+/// fchmod(2).
+///
+/// # Errors
+/// Those of fchmod(2).
+pub fn set_mode(file: &OwnedFd, mode: u32) -> Result<(), Errno> {
+    // SAFETY: no pointers.
+    done(unsafe { fchmod(file.as_raw_fd(), mode) })
+}
+
+/// fsync(2).
+///
+/// # Errors
+/// Those of fsync(2).
+pub fn sync(file: &OwnedFd) -> Result<(), Errno> {
+    // SAFETY: no pointers.
+    done(unsafe { fsync(file.as_raw_fd()) })
+}
+
+/// rename(2).
+///
+/// # Errors
+/// Those of rename(2).
+pub fn rename_file(from: &[u8], to: &[u8]) -> Result<(), Errno> {
+    let (from, to) = (c_string(from)?, c_string(to)?);
+    // SAFETY: both end in NUL.
+    done(unsafe { rename(from.as_ptr(), to.as_ptr()) })
+}
+
+/// unlink(2).
+///
+/// # Errors
+/// Those of unlink(2).
+pub fn remove_file(path: &[u8]) -> Result<(), Errno> {
+    let path = c_string(path)?;
+    // SAFETY: it ends in NUL.
+    done(unsafe { unlink(path.as_ptr()) })
 }
 
 /// Runs a program to its end, with no stdout, and gives its exit status, or 128+n where signal n ended it. std's `Command`
@@ -170,34 +315,38 @@ pub fn connect_to(socket: &File, address: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of posix_spawn(3), execve(2)'s among them, and of waitpid(2).
-pub fn run_program(argv: &[CString]) -> io::Result<i32> {
-    let mut pointers: Vec<*const c_char> = argv.iter().map(|argument| argument.as_ptr()).collect();
+pub fn run_program(argv: &[&[u8]]) -> Result<i32, Errno> {
+    let mut strings = Vec::new();
+    for argument in argv {
+        strings.push(c_string(argument)?);
+    }
+    let mut pointers: Vec<*const c_char> = strings.iter().map(|string| string.as_ptr()).collect();
     pointers.push(std::ptr::null());
     let mut pid = 0;
     let mut status = 0;
     // SAFETY: closing stdout can at worst fail. The pointers are to strings that end in NUL, and end in a null pointer
     // themselves; null actions and attributes mean none. Nothing changes the environment, this being the only thread.
     unsafe {
-        drop(File::from_raw_fd(STDOUT));
+        drop(OwnedFd::from_raw_fd(STDOUT));
         let error =
             posix_spawn(&raw mut pid, pointers[0], std::ptr::null(), std::ptr::null(), pointers.as_ptr(), environ);
         if error != 0 {
-            return Err(io::Error::from_raw_os_error(error));
+            return Err(Errno(error));
         }
-        while waitpid(pid, &raw mut status, 0) == -1 {
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
+        while let Err(error) = done(waitpid(pid, &raw mut status, 0)) {
+            if error != EINTR {
                 return Err(error);
             }
         }
     }
-    Ok(ExitStatus::from_raw(status).code().unwrap_or(128 + (status & 0x7f)))
+    let signal = status & 0x7f;
+    Ok(if signal == 0 { status >> 8 & 0xff } else { 128 + signal })
 }
 
-/// One of the descriptors 0 to 2, which stays open when this goes.
-pub fn standard(fd: RawFd) -> ManuallyDrop<File> {
+/// A descriptor that is not ours to close.
+pub fn standard(fd: RawFd) -> BorrowedFd<'static> {
     // SAFETY: the number may be closed, which a write answers with EBADF; it is never closed from here.
-    ManuallyDrop::new(unsafe { File::from_raw_fd(fd) })
+    unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
 /// Ends the process at once, running nothing: safe in a signal handler.

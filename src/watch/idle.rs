@@ -1,7 +1,6 @@
 //! `--until-idle PORT`: ready is what listens; drained is when no connection to the port is busy.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use super::Outcome;
@@ -38,19 +37,16 @@ fn judge(activity: &Activity) -> Outcome {
     Outcome { finding, verdict, detail }
 }
 
-fn activity(port: u16, idle_after: Duration, deadline: Duration) -> io::Result<Activity> {
-    let mut socket = sys::new_socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)?;
+fn activity(port: u16, idle_after: Duration, deadline: Duration) -> Result<Activity, Error> {
+    let socket = sys::new_socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)?;
     let mut buffer = [0; BUFFER];
     let mut activity = Activity::default();
     for (sequence, family) in (1..).zip(FAMILIES) {
-        socket.write_all(&request(family, port, sequence))?;
+        sys::write_all(socket.as_fd(), &request(family, port, sequence))?;
         loop {
-            let count = receive(&mut socket, &mut buffer, deadline)?;
-            match activity.receive(&buffer[..count], port, sequence, idle_after) {
-                Ok(true) => break,
-                Ok(false) => {}
-                Err(Error::Refused(errno)) => return Err(io::Error::from_raw_os_error(errno)),
-                Err(Error::Malformed) => return Err(io::Error::other("malformed reply")),
+            let count = receive(&socket, &mut buffer, deadline)?;
+            if activity.receive(&buffer[..count], port, sequence, idle_after)? {
+                break;
             }
         }
     }
@@ -58,12 +54,12 @@ fn activity(port: u16, idle_after: Duration, deadline: Duration) -> io::Result<A
 }
 
 /// One datagram. It is there already, as a rule, so that it is asked for before it is waited for.
-fn receive(socket: &mut File, buffer: &mut [u8], deadline: Duration) -> io::Result<usize> {
+fn receive(socket: &OwnedFd, buffer: &mut [u8], deadline: Duration) -> Result<usize, Error> {
     while elapsed() < deadline {
-        match socket.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(socket, POLLIN, deadline)?,
-            other => return other,
+        match sys::read_some(socket, buffer) {
+            Err(sys::EAGAIN) => wait(socket, POLLIN, deadline)?,
+            other => return Ok(other?),
         }
     }
-    Err(io::Error::from_raw_os_error(sys::ETIMEDOUT))
+    Err(sys::ETIMEDOUT.into())
 }
