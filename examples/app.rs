@@ -12,7 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use drain_sleep::sys;
+const SIGTERM: c_int = 15; // signal(7)
+
+unsafe extern "C" {
+    fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
+}
 
 static DRAINING: AtomicBool = AtomicBool::new(false);
 static TERMINATED: AtomicBool = AtomicBool::new(false);
@@ -20,7 +24,8 @@ static TERMINATED: AtomicBool = AtomicBool::new(false);
 fn main() -> io::Result<()> {
     let port = number("PORT", 8080);
     let shutdown = Duration::from_secs(number("SHUTDOWN_SECONDS", 0).into());
-    sys::handle(sys::SIGTERM, on_sigterm);
+    // SAFETY: the handler does nothing but store to atomics.
+    unsafe { signal(SIGTERM, on_sigterm) };
     thread::spawn(move || exit_after_sigterm(shutdown));
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
     println!("app: serving on port {port}");
