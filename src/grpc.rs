@@ -111,7 +111,7 @@ pub struct Call {
 /// What the fields of one header block say that matters here.
 #[derive(Default)]
 struct Fields {
-    status: Option<u32>,
+    status: Option<i32>,
     is_grpc: bool,
     grpc_status: Option<i32>,
 }
@@ -259,13 +259,14 @@ fn fields(block: &[u8]) -> Result<Fields, &'static str> {
         if !value.iter().all(crate::http1::is_value_byte) {
             return Err(MALFORMED);
         }
-        let text = str::from_utf8(value).unwrap_or_default();
+        // As Go's strconv.ParseInt reads them.
+        let number = || str::from_utf8(value).unwrap_or_default().parse::<i32>();
         match name {
-            b":status" => fields.status = Some(text.parse().unwrap_or_default()),
-            b"grpc-status" => fields.grpc_status = Some(text.parse().map_err(|_| MALFORMED)?),
+            b":status" => fields.status = Some(number().unwrap_or_default()),
+            b"grpc-status" => fields.grpc_status = Some(number().map_err(|_| MALFORMED)?),
             b"content-type" => {
-                let rest = text.strip_prefix("application/grpc");
-                fields.is_grpc |= rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']));
+                let rest = value.strip_prefix(b"application/grpc");
+                fields.is_grpc |= matches!(rest, Some([] | [b'+' | b';', ..]));
             }
             _ => {}
         }

@@ -6,7 +6,7 @@ use crate::http1;
 use crate::location::{Redirect, resolve};
 use crate::net::{Connection, Failure, connect};
 use crate::plan::{HOST, Header};
-use crate::url::{Endpoint, HttpUrl};
+use crate::url::{Endpoint, HttpUrl, ascii};
 
 /// Requests for one answer: nine redirects and the answer. `RedirectChecker` in the kubelet's `pkg/probe/http/http.go`.
 const REQUESTS_MAX: usize = 10;
@@ -54,8 +54,7 @@ pub fn exchange(
     read: Read,
     deadline: Duration,
 ) -> Result<Answer, Failure> {
-    let mut custom_host =
-        headers.iter().find(|header| header.is(HOST)).map(|header| String::from_utf8_lossy(&header.value));
+    let mut custom_host = headers.iter().find(|header| header.is(HOST)).map(|header| ascii(&header.value));
     // Over a Unix socket the URL names no host, so that the one that is sent takes its place.
     let first_host = match (&url.endpoint, &custom_host) {
         (Endpoint::Unix(_), Some(host)) => host.to_string(),

@@ -1,7 +1,7 @@
 //! HTTP/1 responses, as the kubelet's prober reads them: Go's `net/http`, `ReadResponse` and what it calls. Bytes in,
 //! verdict out; no socket.
 
-use crate::url::hex;
+use crate::number::{decimal, hex};
 
 /// Bytes of a response's head: tighter than the kubelet.
 const HEAD_MAX: usize = 16 * 1024;
@@ -184,11 +184,7 @@ impl Fields {
         };
         let length = match &self.content_length {
             None => None,
-            Some(digits) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
-                let length = str::from_utf8(digits).unwrap_or_default().parse::<i64>().map_err(|_| BAD_LENGTH)?;
-                Some(length.unsigned_abs())
-            }
-            Some(_) => return Err(BAD_LENGTH),
+            Some(digits) => Some(decimal(digits).filter(|&length| i64::try_from(length).is_ok()).ok_or(BAD_LENGTH)?),
         };
         Ok(match length {
             _ if status < 200 || status == 204 || status == 304 => Framing::Length(0),

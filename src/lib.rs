@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod address;
 pub mod args;
 pub mod drain;
 pub mod duration;
@@ -20,6 +21,7 @@ pub mod install;
 pub mod location;
 pub mod log;
 pub mod net;
+pub mod number;
 pub mod plan;
 pub mod request;
 pub mod run;

@@ -1,7 +1,8 @@
 //! What the `Location` of a redirect means, as the kubelet's prober judges it: `RedirectChecker` in
 //! `pkg/probe/http/http.go` of the Kubernetes source, on top of Go's `net/url` and `net/http`.
 
-use crate::url::{Endpoint, HTTP_PORT, HttpUrl, percent_decode, port_number};
+use crate::address::ipv6;
+use crate::url::{Endpoint, HTTP_PORT, HttpUrl, ascii, percent_decode, port_number};
 
 /// What to do about a redirect.
 #[derive(Debug, PartialEq)]
@@ -69,11 +70,10 @@ pub fn resolve(base: &HttpUrl, host: &str, location: &[u8]) -> Result<Redirect, 
     let mut url = base.clone();
     let (base_path, base_query) = base.target.as_bytes().split_at(base.target.find('?').unwrap_or(base.target.len()));
     if names_host {
-        url.authority =
-            String::from_utf8_lossy(authority.rsplit(|&b| b == b'@').next().unwrap_or_default()).into_owned();
+        url.authority = ascii(authority.rsplit(|&b| b == b'@').next().unwrap_or_default());
         if let Endpoint::Tcp(_, base_port) = &mut url.endpoint {
-            *base_port = match str::from_utf8(port).unwrap_or_default() {
-                "" => HTTP_PORT,
+            *base_port = match port {
+                b"" => HTTP_PORT,
                 digits => port_number(digits).ok_or("Location with an impossible port")?,
             };
         }
@@ -132,8 +132,7 @@ fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), &'
         // A zone (RFC 6874) names no host that could be given here, so what it says does not matter.
         let address = hostname(name);
         let address = address.windows(3).position(|w| w == b"%25").map_or(address, |zone| &address[..zone]);
-        let address = str::from_utf8(address).unwrap_or_default();
-        if address.parse::<std::net::Ipv6Addr>().is_err() {
+        if ipv6(address).is_none() {
             return Err(MALFORMED);
         }
     } else if !name.iter().all(host_byte) || !host_escapes(name) {
@@ -217,7 +216,7 @@ fn percent_encode(text: &[u8], stays: fn(u8) -> bool) -> Vec<u8> {
 /// What may stand in a request line: nothing in a Location can end it.
 fn request_target(path: &[u8], query: &[u8]) -> String {
     let target = percent_encode(&[path, query].concat(), |b| b.is_ascii_graphic());
-    String::from_utf8_lossy(&target).into_owned()
+    ascii(&target)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::failsafe::DEFAULT_MIN;
 use crate::http::Method;
 use crate::http1::{is_token_byte, is_value_byte};
 use crate::log::Bytes;
+use crate::number::decimal;
 use crate::request::Request;
 use crate::url::{self, Endpoint, GrpcUrl, HttpUrl};
 
@@ -185,7 +186,7 @@ impl Reader<'_> {
 
     fn threshold(&mut self) -> u32 {
         let Some(value) = self.args.value(args::THRESHOLD) else { return DEFAULT_THRESHOLD };
-        let number = number(value).filter(|n| (1..=MOST_THRESHOLD).contains(n));
+        let number = decimal(value).and_then(|n| n.try_into().ok()).filter(|n| (1..=MOST_THRESHOLD).contains(n));
         if number.is_none() {
             self.mistake(args::THRESHOLD, value, "is no number from 1 to 1000");
         }
@@ -199,9 +200,7 @@ impl Reader<'_> {
         for (option, value) in &self.args.options {
             let watch = match *option {
                 args::UNTIL_UNREADY => target(value).map(|target| Watch { name: Bytes(value).to_string(), target }),
-                args::UNTIL_IDLE => str::from_utf8(value)
-                    .ok()
-                    .and_then(url::port_number)
+                args::UNTIL_IDLE => url::port_number(value)
                     .map(|port| Watch { name: format!("port {port}"), target: Target::Idle { port, idle_after } })
                     .ok_or("is no port: write a number from 1 to 65535"),
                 _ => continue,
@@ -264,11 +263,6 @@ fn target(value: &[u8]) -> Result<Target, &'static str> {
     }
 }
 
-fn number(digits: &[u8]) -> Option<u32> {
-    // `parse` would take a sign.
-    str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()
-}
-
 pub const HOST: &str = "Host";
 /// Headers that frame the message, which is not for the user to say.
 const OURS: [&str; 3] = ["Connection", "Content-Length", "Transfer-Encoding"];
@@ -288,7 +282,7 @@ fn header(text: &[u8]) -> Result<Header, &'static str> {
     if !value.iter().all(is_value_byte) {
         return Err("has a control character, such as a line end, in its value");
     }
-    let header = Header { name: String::from_utf8_lossy(name).into_owned(), value: value.to_vec() };
+    let header = Header { name: url::ascii(name), value: value.to_vec() };
     if OURS.iter().any(|ours| header.is(ours)) {
         return Err("cannot be set: Connection, Content-Length and Transfer-Encoding are the program's own");
     }

@@ -4,7 +4,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::address::{ipv4, ipv6};
 use crate::grpc::SERVICE_MAX;
+use crate::number::{decimal, hex};
 
 /// Where to connect to.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,10 +146,10 @@ fn host_port(authority: &str) -> Result<(Host, Option<u16>), &'static str> {
         None => (authority, None),
     };
     let host = if let Some(v6) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        Host::V6(v6.parse().map_err(|_| "has an IPv6 address that is none")?)
+        Host::V6(ipv6(v6.as_bytes()).ok_or("has an IPv6 address that is none")?)
     } else if host.eq_ignore_ascii_case("localhost") {
         Host::Localhost
-    } else if let Ok(v4) = host.parse() {
+    } else if let Some(v4) = ipv4(host.as_bytes()) {
         Host::V4(v4)
     } else if host.is_empty() {
         return Err("has no host: write localhost");
@@ -158,16 +160,19 @@ fn host_port(authority: &str) -> Result<(Host, Option<u16>), &'static str> {
     };
     let port = match port {
         None => None,
-        Some(port) => Some(port_number(port).ok_or("has a port that is not a number from 1 to 65535")?),
+        Some(port) => Some(port_number(port.as_bytes()).ok_or("has a port that is not a number from 1 to 65535")?),
     };
     Ok((host, port))
 }
 
 /// A port, from 1 to 65535.
-pub fn port_number(digits: &str) -> Option<u16> {
-    // `parse` would take a sign.
-    let all_digits = digits.bytes().all(|b| b.is_ascii_digit());
-    digits.parse().ok().filter(|&port| all_digits && port > 0)
+pub fn port_number(digits: &[u8]) -> Option<u16> {
+    decimal(digits)?.try_into().ok().filter(|&port| port > 0)
+}
+
+/// Text of which it is known that it is ASCII.
+pub fn ascii(text: &[u8]) -> String {
+    str::from_utf8(text).unwrap_or_default().to_string()
 }
 
 /// Decodes `%XX`; nothing where a `%` lacks its two digits.
@@ -185,16 +190,6 @@ pub fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
         rest = after;
     }
     Some(out)
-}
-
-/// The value of a hexadecimal digit.
-pub fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,43 @@
+//! Numbers as URLs and protocols write them: digits, with no sign before them.
+
+/// A decimal number; nothing where there is anything but digits, or too many.
+pub fn decimal(digits: &[u8]) -> Option<u64> {
+    let value = |value: u64, &digit: &u8| {
+        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
+        value.checked_mul(10)?.checked_add(digit.into())
+    };
+    digits.iter().try_fold(0, value).filter(|_| !digits.is_empty())
+}
+
+/// The value of a hexadecimal digit.
+pub fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals() {
+        for (digits, value) in [
+            ("0", Some(0)),
+            ("007", Some(7)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("99999999999999999999", None),
+            ("", None),
+            ("+1", None),
+            ("-1", None),
+            ("1 ", None),
+            ("1a", None),
+        ] {
+            assert_eq!(decimal(digits.as_bytes()), value, "{digits}");
+        }
+    }
+}
