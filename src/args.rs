@@ -184,29 +184,26 @@ fn find(name: &[u8]) -> Result<Option<&'static Known>, Option<&'static Known>> {
     if let Some(known) = OPTIONS.iter().find(|known| known.name.as_bytes() == name) {
         return Ok(Some(known));
     }
-    let near = OPTIONS.iter().map(|known| (edits(name, known.name.as_bytes()), known));
-    Err(near
-        .filter(|(edits, known)| *edits <= 2 && edits * 2 < known.name.len() - "--".len())
-        .min_by_key(|n| n.0)
-        .map(|n| n.1))
+    let near = (1..=2).find_map(|most| {
+        let near =
+            |known: &&Known| most * 2 < known.name.len() - "--".len() && within(most, name, known.name.as_bytes());
+        OPTIONS.iter().find(near)
+    });
+    Err(near)
 }
 
-/// The Levenshtein distance, or any number over 2 where it is over 2.
-fn edits(a: &[u8], b: &[u8]) -> usize {
-    if a.len().abs_diff(b.len()) > 2 {
-        return usize::MAX / 2;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+/// Whether `most` edits at most (a letter more, less or other) make one of the other: the Levenshtein distance.
+fn within(most: usize, a: &[u8], b: &[u8]) -> bool {
+    match (a, b) {
+        ([x, a @ ..], [y, b @ ..]) if x == y => within(most, a, b),
+        ([], []) => true,
+        _ if most == 0 => false,
+        _ => {
+            let (less_a, less_b) = (a.get(1..), b.get(1..));
+            let (less_a, less_b) = (less_a.unwrap_or_default(), less_b.unwrap_or_default());
+            within(most - 1, less_a, less_b) || within(most - 1, less_a, b) || within(most - 1, a, less_b)
         }
     }
-    row[b.len()]
 }
 
 /// The text of `--help`.

@@ -137,7 +137,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn mistake(&mut self, option: &str, value: &[u8], why: impl fmt::Display) {
+    fn mistake(&mut self, option: &str, value: &[u8], why: &dyn fmt::Display) {
         let colon = if option.is_empty() { "" } else { ": " };
         self.mistakes.push(format!("{option}{colon}'{}' {why}", Bytes(value)));
     }
@@ -174,7 +174,7 @@ impl Reader<'_> {
         match duration::parse_sum(value) {
             Ok(duration) if duration >= least => duration,
             Ok(_) => {
-                self.mistake(option, value, format_args!("is less than {}", Seconds(least)));
+                self.mistake(option, value, &format_args!("is less than {}", Seconds(least)));
                 default
             }
             Err(error) => {
@@ -188,7 +188,7 @@ impl Reader<'_> {
         let Some(value) = self.args.value(args::THRESHOLD) else { return DEFAULT_THRESHOLD };
         let number = decimal(value).and_then(|n| n.try_into().ok()).filter(|n| (1..=MOST_THRESHOLD).contains(n));
         if number.is_none() {
-            self.mistake(args::THRESHOLD, value, "is no number from 1 to 1000");
+            self.mistake(args::THRESHOLD, value, &"is no number from 1 to 1000");
         }
         number.unwrap_or(DEFAULT_THRESHOLD)
     }
@@ -207,7 +207,7 @@ impl Reader<'_> {
             };
             match watch {
                 Ok(watch) => watches.push(watch),
-                Err(why) => self.mistake(option, value, why),
+                Err(why) => self.mistake(option, value, &why),
             }
         }
         watches
@@ -226,8 +226,8 @@ impl Reader<'_> {
                 Ok(Target::Http(url)) => {
                     requests.push(Request { method, name: Bytes(value).to_string(), url });
                 }
-                Ok(_) => self.mistake(option, value, "is no http:// URL"),
-                Err(why) => self.mistake(option, value, why),
+                Ok(_) => self.mistake(option, value, &"is no http:// URL"),
+                Err(why) => self.mistake(option, value, &why),
             }
         }
         requests
@@ -238,10 +238,10 @@ impl Reader<'_> {
         for value in self.args.values(args::HEADER) {
             match header(value) {
                 Ok(header) if header.is(HOST) && headers.iter().any(|h| h.is(HOST)) => {
-                    self.mistake(args::HEADER, value, "is a second Host");
+                    self.mistake(args::HEADER, value, &"is a second Host");
                 }
                 Ok(header) => headers.push(header),
-                Err(why) => self.mistake(args::HEADER, value, why),
+                Err(why) => self.mistake(args::HEADER, value, &why),
             }
         }
         headers

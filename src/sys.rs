@@ -126,7 +126,6 @@ struct Timespec {
 
 // POSIX functions that std links but does not offer; the types are those of musl on 64-bit Linux.
 unsafe extern "C" {
-
     fn poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
     fn open(path: *const c_char, flags: c_int, ...) -> c_int;
