@@ -1,6 +1,6 @@
 //! The command line as it was typed: which options, which values, which operands. What they mean is for [`crate::plan`].
 
-use crate::expand::{Environment, expand};
+use crate::expand::{self, Environment, expand};
 use crate::log::Bytes;
 
 /// An option that there is.
@@ -77,19 +77,26 @@ pub struct Args {
     pub mistakes: Vec<String>,
 }
 
-/// An argument with its variables expanded, or as it stands where one is not set.
+/// Bytes that all variables may add to a line: as many as Linux takes for a whole line as a rule, execve(2).
+const EXPANSION_MAX: usize = 2 << 20;
+
+/// An argument with its variables expanded, or as it stands where that cannot be.
 struct Word {
     text: Vec<u8>,
-    unset: Option<Vec<u8>>,
+    mistake: Option<expand::Error>,
 }
 
 impl Args {
     /// Takes a command line apart, without the program's name. It reads on after a mistake: the durations must be found.
     pub fn parse(arguments: &[&[u8]], environment: Environment) -> Args {
         let mut args = Args::default();
-        let word = |argument: &&[u8]| match expand(argument, environment) {
-            Ok(text) => Word { text, unset: None },
-            Err(variable) => Word { text: argument.to_vec(), unset: Some(variable) },
+        let mut room = EXPANSION_MAX;
+        let word = |argument: &&[u8]| match expand(argument, environment, room) {
+            Ok(text) => {
+                room = room.saturating_sub(text.len());
+                Word { text, mistake: None }
+            }
+            Err(mistake) => Word { text: argument.to_vec(), mistake: Some(mistake) },
         };
         let mut words = arguments.iter().map(word).peekable();
         let mut options_ended = false;
@@ -114,8 +121,8 @@ impl Args {
                 args.mistakes.push(format!("unknown option '{}': did you mean {}?", Bytes(name), known.name));
             }
             let value = match (known.value, equals) {
-                (None, None) => Some(Word { text: Vec::new(), unset: None }),
-                (Some(_), Some(at)) => Some(Word { text: word.text[at + 1..].to_vec(), unset: word.unset }),
+                (None, None) => Some(Word { text: Vec::new(), mistake: None }),
+                (Some(_), Some(at)) => Some(Word { text: word.text[at + 1..].to_vec(), mistake: word.mistake }),
                 // An option whose value was forgotten must not swallow the next one.
                 (Some(_), None) => words.next_if(|next| !next.text.starts_with(b"--")),
                 (None, Some(_)) => None,
@@ -138,10 +145,14 @@ impl Args {
         args
     }
 
-    /// The text of a word all of whose variables are set.
+    /// The text of a word that could be expanded.
     fn usable(&mut self, word: Word) -> Option<Vec<u8>> {
-        let Some(variable) = word.unset else { return Some(word.text) };
-        self.mistakes.push(format!("'{}': the variable {} is not set", Bytes(&word.text), Bytes(&variable)));
+        let text = Bytes(&word.text);
+        self.mistakes.push(match &word.mistake {
+            None => return Some(word.text),
+            Some(expand::Error::Unset(variable)) => format!("'{text}': the variable {} is not set", Bytes(variable)),
+            Some(expand::Error::TooLong) => format!("'{text}' becomes too long by its variables"),
+        });
         None
     }
 

@@ -5,11 +5,20 @@
 /// What an environment variable is set to.
 pub type Environment<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
 
+/// Why an argument cannot be expanded.
+#[derive(Debug, PartialEq)]
+pub enum Error {
+    /// The first variable that is not set.
+    Unset(Vec<u8>),
+    /// It would have more than the bytes that were allowed.
+    TooLong,
+}
+
 /// Replaces each `$(VAR)` by the variable's value and `$$` by `$`. Anything else, `$(` without its end included, stays.
 ///
 /// # Errors
-/// The name of the first variable that is not set.
-pub fn expand(argument: &[u8], environment: Environment) -> Result<Vec<u8>, Vec<u8>> {
+/// [`Error`]; `most` are the bytes that the result may have where a variable is in it.
+pub fn expand(argument: &[u8], environment: Environment, most: usize) -> Result<Vec<u8>, Error> {
     let mut out = Vec::with_capacity(argument.len());
     let mut rest = argument;
     while let Some(at) = rest.iter().position(|&b| b == b'$') {
@@ -26,8 +35,12 @@ pub fn expand(argument: &[u8], environment: Environment) -> Result<Vec<u8>, Vec<
                     continue;
                 };
                 let name = &after[..end];
-                out.extend_from_slice(&environment(name).ok_or(name)?);
+                let value = environment(name).ok_or_else(|| Error::Unset(name.to_vec()))?;
                 rest = &after[end + 1..];
+                if out.len() + value.len() + rest.len() > most {
+                    return Err(Error::TooLong);
+                }
+                out.extend_from_slice(&value);
             }
             _ => out.push(b'$'),
         }
@@ -70,8 +83,10 @@ mod tests {
             (b"$()", Err(b"")),
         ];
         for (text, expected) in cases {
-            let got = expand(text, &environment);
-            assert_eq!(got.as_deref().map_err(Vec::as_slice), *expected, "{}", text.escape_ascii());
+            let got = expand(text, &environment, 12);
+            let expected = expected.map(<[u8]>::to_vec).map_err(|name| Error::Unset(name.to_vec()));
+            assert_eq!(got, expected, "{}", text.escape_ascii());
         }
+        assert_eq!(expand(b"$(A)$(A)$(A)$(A)$(A)", &environment, 12), Err(Error::TooLong));
     }
 }

@@ -62,7 +62,12 @@ extern "C" fn end(number: i32) {
 }
 
 extern "C" fn aborted(_: i32) {
-    rest(format_args!("aborted, perhaps out of memory"));
+    rest(format_args!("aborted"));
+}
+
+/// The heap is full.
+pub fn out_of_memory() {
+    rest(format_args!("out of memory"));
 }
 
 fn rest(what: fmt::Arguments) -> ! {

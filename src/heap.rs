@@ -1,6 +1,6 @@
 //! The heap: first fit, in one arena of a fixed size. It is a tenth of musl's, which is made for many threads, and asks the
-//! kernel for nothing. Pages that were never needed cost no memory. When it is full, allocation fails, and the
-//! [fail-safe](crate::failsafe) sleeps on.
+//! kernel for nothing. Pages that were never needed cost no memory. When it is full, the [fail-safe](crate::failsafe) sleeps
+//! on.
 
 #![allow(unsafe_code)]
 
@@ -34,20 +34,23 @@ pub struct Heap {
     holes: UnsafeCell<*mut Hole>,
     begun: AtomicBool,
     busy: AtomicBool,
+    when_full: fn(),
 }
 
 // SAFETY: the cells are reached only while `busy` is taken.
 unsafe impl Sync for Heap {}
 
 impl Heap {
+    /// A heap that calls `when_full` where it has no room. Should that return, the allocation fails, which std answers with a
+    /// message on stderr that waits for its reader, and an abort.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "it is for a static")]
-    pub const fn new() -> Heap {
+    pub const fn new(when_full: fn()) -> Heap {
         Heap {
             arena: UnsafeCell::new(Arena([MaybeUninit::uninit(); ARENA])),
             holes: UnsafeCell::new(null_mut()),
             begun: AtomicBool::new(false),
             busy: AtomicBool::new(false),
+            when_full,
         }
     }
 
@@ -96,6 +99,9 @@ unsafe impl GlobalAlloc for Heap {
             }
         }
         self.leave();
+        if block.is_null() {
+            (self.when_full)();
+        }
         block.cast()
     }
 
@@ -148,7 +154,7 @@ mod tests {
     /// Blocks of all sizes, given back in another order, keep what was written to them; in the end the arena is one again.
     #[test]
     fn blocks_are_disjoint_and_come_back() {
-        static HEAP: Heap = Heap::new();
+        static HEAP: Heap = Heap::new(|| {});
         let mut random = 1_u32;
         let mut blocks: Vec<(*mut u8, usize, u8)> = Vec::new();
         for round in 0..20_000 {
@@ -185,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        static HEAP: Heap = Heap::new();
+        static HEAP: Heap = Heap::new(|| {});
         // SAFETY: no size is 0; each block is given back once, with its layout.
         unsafe {
             assert!(HEAP.alloc(layout(ARENA + 1)).is_null());

@@ -21,7 +21,7 @@ use drain_sleep::run::{self, EXIT_FAILURE, EXIT_OK};
 use drain_sleep::{install, log, sys};
 
 #[global_allocator]
-static HEAP: Heap = Heap::new();
+static HEAP: Heap = Heap::new(failsafe::out_of_memory);
 
 /// C's `main` rather than Rust's, whose start aborts without a word where it finds a closed descriptor and no
 /// `/dev/null`, and makes system calls that a seccomp profile may refuse.
