@@ -12,7 +12,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes in all: several times what the longest command line that Linux takes can fill.
-pub const ARENA: usize = 8 << 20;
+pub const SIZE: usize = 8 << 20;
 /// All blocks begin and end at a multiple of this. It is the strictest alignment of any type here, and a free block has
 /// room for its [`Hole`].
 const UNIT: usize = 16;
@@ -24,12 +24,24 @@ struct Hole {
     next: *mut Hole,
 }
 
+/// What a heap takes its blocks from: in a static of its own, which is all zeroes and so no part of the file.
 #[repr(align(16))]
-struct Arena(#[expect(dead_code, reason = "reached by its address")] [MaybeUninit<u8>; ARENA]);
+pub struct Arena(UnsafeCell<[MaybeUninit<u8>; SIZE]>);
+
+// SAFETY: its bytes are reached by the one heap only that it was given to.
+unsafe impl Sync for Arena {}
+
+impl Arena {
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it is for a static")]
+    pub const fn new() -> Arena {
+        Arena(UnsafeCell::new([MaybeUninit::uninit(); SIZE]))
+    }
+}
 
 /// A heap; with `#[global_allocator]`, that of the program.
 pub struct Heap {
-    arena: UnsafeCell<Arena>,
+    arena: &'static Arena,
     /// The first hole; null also before the first allocation.
     holes: UnsafeCell<*mut Hole>,
     begun: AtomicBool,
@@ -43,10 +55,13 @@ unsafe impl Sync for Heap {}
 impl Heap {
     /// A heap that calls `when_full` where it has no room. Should that return, the allocation fails, which std answers with a
     /// message on stderr that waits for its reader, and an abort.
+    ///
+    /// # Safety
+    /// No other heap may have the arena.
     #[must_use]
-    pub const fn new(when_full: fn()) -> Heap {
+    pub const unsafe fn new(arena: &'static Arena, when_full: fn()) -> Heap {
         Heap {
-            arena: UnsafeCell::new(Arena([MaybeUninit::uninit(); ARENA])),
+            arena,
             holes: UnsafeCell::new(null_mut()),
             begun: AtomicBool::new(false),
             busy: AtomicBool::new(false),
@@ -82,8 +97,8 @@ unsafe impl GlobalAlloc for Heap {
         unsafe {
             let mut link = self.holes.get();
             if !self.begun.swap(true, Ordering::Relaxed) {
-                *link = self.arena.get().cast();
-                (*link).write(Hole { size: ARENA, next: null_mut() });
+                *link = self.arena.0.get().cast();
+                (*link).write(Hole { size: SIZE, next: null_mut() });
             }
             while let Some(&mut Hole { size: found, next }) = (*link).as_mut() {
                 if found >= size {
@@ -154,7 +169,9 @@ mod tests {
     /// Blocks of all sizes, given back in another order, keep what was written to them; in the end the arena is one again.
     #[test]
     fn blocks_are_disjoint_and_come_back() {
-        static HEAP: Heap = Heap::new(|| {});
+        static ARENA: Arena = Arena::new();
+        // SAFETY: the arena is this heap's.
+        static HEAP: Heap = unsafe { Heap::new(&ARENA, || {}) };
         let mut random = 1_u32;
         let mut blocks: Vec<(*mut u8, usize, u8)> = Vec::new();
         for round in 0..20_000 {
@@ -183,23 +200,25 @@ mod tests {
         }
         // SAFETY: as above.
         unsafe {
-            let whole = HEAP.alloc(layout(ARENA));
+            let whole = HEAP.alloc(layout(SIZE));
             assert!(!whole.is_null());
-            HEAP.dealloc(whole, layout(ARENA));
+            HEAP.dealloc(whole, layout(SIZE));
         }
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        static HEAP: Heap = Heap::new(|| {});
+        static ARENA: Arena = Arena::new();
+        // SAFETY: the arena is this heap's.
+        static HEAP: Heap = unsafe { Heap::new(&ARENA, || {}) };
         // SAFETY: no size is 0; each block is given back once, with its layout.
         unsafe {
-            assert!(HEAP.alloc(layout(ARENA + 1)).is_null());
+            assert!(HEAP.alloc(layout(SIZE + 1)).is_null());
             assert!(HEAP.alloc(Layout::from_size_align(32, 32).unwrap()).is_null());
-            let all = HEAP.alloc(layout(ARENA));
+            let all = HEAP.alloc(layout(SIZE));
             assert!(!all.is_null());
             assert!(HEAP.alloc(layout(1)).is_null());
-            HEAP.dealloc(all, layout(ARENA));
+            HEAP.dealloc(all, layout(SIZE));
             let some = HEAP.alloc(layout(1));
             assert_eq!(some, all);
             HEAP.dealloc(some, layout(1));

@@ -15,13 +15,16 @@ use std::time::Duration;
 
 use drain_sleep::args::{self, Args};
 use drain_sleep::failsafe;
-use drain_sleep::heap::Heap;
+use drain_sleep::heap::{Arena, Heap};
 use drain_sleep::plan::Plan;
 use drain_sleep::run::{self, EXIT_FAILURE, EXIT_OK};
 use drain_sleep::{install, log, sys};
 
 #[global_allocator]
-static HEAP: Heap = Heap::new(failsafe::out_of_memory);
+// SAFETY: the arena is this heap's.
+static HEAP: Heap = unsafe { Heap::new(&ARENA, failsafe::out_of_memory) };
+
+static ARENA: Arena = Arena::new();
 
 /// C's `main` rather than Rust's, whose start aborts without a word where it finds a closed descriptor and no
 /// `/dev/null`, and makes system calls that a seccomp profile may refuse.
