@@ -1,0 +1,146 @@
+"""`--post` and `--get` against real drain endpoints: Envoy's admin over a Unix socket, haproxy, an app in Go."""
+
+import time
+from functools import partial
+
+import servers
+from program import Drain
+
+ENVOY = """
+admin: {{address: {{pipe: {{path: {admin}}}}}}}
+static_resources:
+  listeners:
+  - name: app
+    traffic_direction: INBOUND
+    address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: app
+          route_config:
+            virtual_hosts:
+            - name: app
+              domains: ["*"]
+              routes: [{{match: {{prefix: /}}, direct_response: {{status: 200, body: {{inline_string: ok}}}}}}]
+          http_filters:
+          - name: envoy.filters.http.health_check
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck
+              pass_through_mode: false
+              headers: [{{name: ":path", string_match: {{exact: /readyz}}}}]
+          - name: envoy.filters.http.router
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+"""
+
+HAPROXY = """
+frontend app
+    bind unix@{}
+    http-request set-var(proc.draining) bool(true) if METH_POST {{ path /drain }}
+    http-request return status 204 if METH_POST {{ path /drain }}
+    http-request return status 503 if {{ path /readyz }} {{ var(proc.draining) -m bool }}
+    http-request return status 200 if {{ path /readyz }}
+"""
+
+QUICK = "--period", "200ms", "--min", "1s"
+
+
+def rows(_kubelet):
+    yield "post, Envoy's admin over a Unix socket: /healthcheck/fail turns readiness", envoy_healthcheck_fail
+    yield "post, Envoy's admin over a Unix socket: /drain_listeners closes the port", envoy_drain_listeners
+    yield "post, haproxy over a Unix socket", haproxy
+    for name, arguments in {
+        "post": ["--post", "/drain"],
+        "get": ["--get", "/drain"],
+        "get, redirected": ["--get", "/drain-by-redirect"],
+        "post that needs a header": ["--post", "/drain-with-token", "--header", "X-Token: secret"],
+        "post answered with 303, which is not followed": ["--post", "/drain-and-see-other"],
+        "get and post, in the order of the line": ["--get", "/ready", "--post", "/drain"],
+    }.items():
+        yield f"request, Go: {name}", partial(app, arguments)
+    for name, arguments, why in [
+        ("post answered with 401", ["--post", "/drain-with-token"], "401"),
+        ("post answered with 405", ["--post", "/drain-by-redirect"], "405"),
+        ("get answered with 503", ["--get", "/down"], "503"),
+        ("one of two fails", ["--post", "/nothing", "--get", "/ready"], "404"),
+    ]:
+        yield f"request, Go: {name}", partial(fails, arguments, why)
+    yield "request: nobody is there", nobody_there
+
+
+def drains(drain, readiness):
+    """Ready at first, then told to drain, then unready."""
+    drain.wait_for(r"is ready")
+    told, _ = drain.wait_for(r"(POST|GET) .*: (200|204|303)")
+    _, last = drain.end()
+    verdicts = [verdict for _, verdict, _ in drain.verdicts()]
+    assert verdicts == ["ready", "unready"] and "drained after" in last, drain.log()
+    ready, unready = [at for at, *_ in drain.verdicts()]
+    assert ready <= told <= unready, drain.log()
+    assert readiness in drain.verdicts()[1][2], drain.log()
+
+
+def envoy():
+    admin, port = servers.folder() / "admin.sock", servers.port()
+    return admin, port, servers.envoy(ENVOY.format(admin=admin, port=port), port)
+
+
+def envoy_healthcheck_fail():
+    admin, port, server = envoy()
+    with server, Drain(
+        "--until-unready", f"http://127.0.0.1:{port}/readyz", "--post", f"http://unix:{admin}:/healthcheck/fail", *QUICK, "60s"
+    ) as drain:
+        drains(drain, "503")
+
+
+def envoy_drain_listeners():
+    admin, port, server = envoy()
+    with server, Drain(
+        "--until-unready", f"tcp://127.0.0.1:{port}", "--post", f"http://unix:{admin}:/drain_listeners?inboundonly", *QUICK, "60s"
+    ) as drain:
+        drains(drain, "connection refused")
+
+
+def haproxy():
+    path = servers.folder() / "app.sock"
+    with servers.haproxy(HAPROXY.format(path), path), Drain(
+        "--until-unready", f"http://unix:{path}:/readyz", "--post", f"http://unix:{path}:/drain", *QUICK, "60s"
+    ) as drain:
+        drains(drain, "503")
+
+
+def requests(origin, arguments):
+    return [origin + word if word.startswith("/") else word for word in arguments]
+
+
+def app(arguments):
+    port = servers.port()
+    origin = f"http://127.0.0.1:{port}"
+    with servers.go("http", f"127.0.0.1:{port}"), Drain(
+        "--until-unready", f"{origin}/readyz", *requests(origin, arguments), *QUICK, "60s"
+    ) as drain:
+        drains(drain, "503")
+
+
+def fails(arguments, why):
+    """A request that fails neither shortens the drain nor stops it; its exit status tells."""
+    port = servers.port()
+    origin = f"http://127.0.0.1:{port}"
+    with servers.go("http", f"127.0.0.1:{port}"), Drain(
+        "--until-unready", f"{origin}/readyz", *requests(origin, arguments), *QUICK, "2s"
+    ) as drain:
+        drain.wait_for(rf"error: .* failed: {why}")
+        ended_with_failure(drain)
+
+
+def nobody_there():
+    with Drain("--post", f"http://127.0.0.1:{servers.port()}/drain", "--timeout", "1s", "2s") as drain:
+        drain.wait_for(r"error: .* failed: connection refused")
+        ended_with_failure(drain)
+
+
+def ended_with_failure(drain):
+    status = drain.process.wait(60)
+    took = time.monotonic() - drain.start
+    assert status == 1 and took >= 2, f"exit status {status} after {took:.3f} s\n{drain.log()}"
