@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::number::{decimal, hex};
+use crate::text::{decimal, hex};
 
 /// `127.0.0.1`: four numbers without leading zeros.
 pub fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {

@@ -41,18 +41,19 @@ const OUR_SETTINGS: [u8; 12] = [0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0];
 pub const SERVICE_MAX: usize = 8 * 1024;
 
 /// All that the client says of itself: the preface, and the call `Check(service)`.
-pub fn request(authority: &str, service: &[u8]) -> Vec<u8> {
+pub fn request(authority: &[u8], service: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
-    for (name, value) in [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":path", "/grpc.health.v1.Health/Check"),
+    let fields: [(&str, &[u8]); 7] = [
+        (":method", b"POST"),
+        (":scheme", b"http"),
+        (":path", b"/grpc.health.v1.Health/Check"),
         (":authority", authority),
-        ("content-type", "application/grpc"),
-        ("te", "trailers"),
-        ("user-agent", USER_AGENT),
-    ] {
-        hpack::encode(&mut block, name, value.as_bytes());
+        ("content-type", b"application/grpc"),
+        ("te", b"trailers"),
+        ("user-agent", USER_AGENT.as_bytes()),
+    ];
+    for (name, value) in fields {
+        hpack::encode(&mut block, name, value);
     }
     let mut out = PREFACE.to_vec();
     frame(&mut out, SETTINGS, 0, 0, &OUR_SETTINGS);
@@ -506,6 +507,6 @@ mod tests {
         assert_eq!(message(b"a.B"), b"\0\0\0\0\x05\x0a\x03a.B");
         let long = message(&[b'x'; 300]);
         assert_eq!(long[..8], *b"\0\0\0\x01\x2f\x0a\xac\x02");
-        assert!(request("localhost:9", &[b'x'; SERVICE_MAX]).len() < FRAME_MAX);
+        assert!(request(b"localhost:9", &[b'x'; SERVICE_MAX]).len() < FRAME_MAX);
     }
 }

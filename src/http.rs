@@ -6,7 +6,7 @@ use crate::http1;
 use crate::location::{Redirect, resolve};
 use crate::net::{Connection, Failure, connect};
 use crate::plan::{HOST, Header};
-use crate::url::{Endpoint, HttpUrl, ascii};
+use crate::url::{Endpoint, HttpUrl};
 
 /// Requests for one answer: nine redirects and the answer. `RedirectChecker` in the kubelet's `pkg/probe/http/http.go`.
 const REQUESTS_MAX: usize = 10;
@@ -54,15 +54,16 @@ pub fn exchange(
     read: Read,
     deadline: Duration,
 ) -> Result<Answer, Failure> {
-    let mut custom_host = headers.iter().find(|header| header.is(HOST)).map(|header| ascii(&header.value));
+    let mut custom_host = headers.iter().find(|header| header.is(HOST)).map(|header| header.value.as_slice());
     // Over a Unix socket the URL names no host, so that the one that is sent takes its place.
-    let first_host = match (&url.endpoint, &custom_host) {
-        (Endpoint::Unix(_), Some(host)) => host.to_string(),
-        _ => url.authority.clone(),
+    let first_host = match (&url.endpoint, custom_host) {
+        (Endpoint::Unix(_), Some(host)) => host,
+        _ => &url.authority,
     };
-    let mut url = url.clone();
+    let mut redirected;
+    let mut url = url;
     for _ in 0..REQUESTS_MAX {
-        let host = custom_host.as_deref().unwrap_or(&url.authority);
+        let host = custom_host.unwrap_or(&url.authority);
         let mut connection = connect(&url.endpoint, deadline)?;
         connection.send(&request(method, &url.target, host, headers))?;
         let mut response = Response { connection, bytes: Vec::new(), ended: false };
@@ -71,13 +72,14 @@ pub fn exchange(
         let mut tls = false;
         if let (true, Some(location)) = (is_redirect, head.location.as_deref().filter(|location| !location.is_empty()))
         {
-            match resolve(&url, &first_host, location).map_err(Failure::peer)? {
+            match resolve(url, first_host, location).map_err(Failure::peer)? {
                 Redirect::Follow { url: next, absolute } => {
                     // Whether it can be read does not matter; that it stalls does, by what is left of the time.
                     if read == Read::Body && !head.announces_more_than(http1::REDIRECT_BODY_MAX) {
                         let _ = response.body(&head, http1::REDIRECT_BODY_MAX);
                     }
-                    url = next;
+                    redirected = next;
+                    url = &redirected;
                     custom_host = custom_host.filter(|_| !absolute);
                     continue;
                 }
@@ -94,23 +96,26 @@ pub fn exchange(
     Err(Failure::peer("more than 9 redirects"))
 }
 
-fn request(method: Method, target: &str, host: &str, headers: &[Header]) -> Vec<u8> {
-    let (method, length) = match method {
-        Method::Get => ("GET", ""),
-        Method::Post => ("POST", "Content-Length: 0\r\n"),
+fn request(method: Method, target: &[u8], host: &[u8], headers: &[Header]) -> Vec<u8> {
+    let (method, length): (&[u8], &[u8]) = match method {
+        Method::Get => (b"GET ", b""),
+        Method::Post => (b"POST ", b"Content-Length: 0\r\n"),
     };
-    let mut request =
-        format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{length}").into_bytes();
-    let mut add = |name: &str, value: &[u8]| request.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    let mut request = [method, target, b" HTTP/1.1\r\nHost: ", host, b"\r\nConnection: close\r\n", length].concat();
+    let mut add = |name: &[u8], value: &[u8]| {
+        for part in [name, b": ", value, b"\r\n"] {
+            request.extend_from_slice(part);
+        }
+    };
     for (name, value) in [("User-Agent", USER_AGENT), ("Accept", "*/*")] {
         if !headers.iter().any(|header| header.is(name)) {
-            add(name, value.as_bytes());
+            add(name.as_bytes(), value.as_bytes());
         }
     }
     for header in headers.iter().filter(|header| !header.value.is_empty() && !header.is(HOST)) {
         add(&header.name, &header.value);
     }
-    request.extend(b"\r\n");
+    request.extend_from_slice(b"\r\n");
     request
 }
 
@@ -156,8 +161,8 @@ mod tests {
 
     #[test]
     fn requests() {
-        let header = |name: &str, value: &str| Header { name: name.to_string(), value: value.into() };
-        let plain = request(Method::Get, "/readyz", "localhost:80", &[]);
+        let header = |name: &str, value: &str| Header { name: name.into(), value: value.into() };
+        let plain = request(Method::Get, b"/readyz", b"localhost:80", &[]);
         let expected = format!(
             "GET /readyz HTTP/1.1\r\nHost: localhost:80\r\nConnection: close\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\n\r\n"
         );
@@ -170,7 +175,7 @@ mod tests {
             header("B", ""),
             header("host", "h"),
         ];
-        let own = request(Method::Post, "/", "h", &headers);
+        let own = request(Method::Post, b"/", b"h", &headers);
         let expected =
             b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\nuser-agent: x\r\nA: 1\r\nA: 2\r\n\r\n";
         assert_eq!(own.escape_ascii().to_string(), expected.escape_ascii().to_string());

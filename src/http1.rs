@@ -1,7 +1,7 @@
 //! HTTP/1 responses, as the kubelet's prober reads them: Go's `net/http`, `ReadResponse` and what it calls. Bytes in,
 //! verdict out; no socket.
 
-use crate::number::{decimal, hex};
+use crate::text::{decimal, hex};
 
 /// Bytes of a response's head: tighter than the kubelet.
 const HEAD_MAX: usize = 16 * 1024;

@@ -2,7 +2,8 @@
 //! `pkg/probe/http/http.go` of the Kubernetes source, on top of Go's `net/url` and `net/http`.
 
 use crate::address::ipv6;
-use crate::url::{Endpoint, HTTP_PORT, HttpUrl, ascii, percent_decode, port_number};
+use crate::text::split_once;
+use crate::url::{Endpoint, HTTP_PORT, HttpUrl, percent_decode, port_number};
 
 /// What to do about a redirect.
 #[derive(Debug, PartialEq)]
@@ -28,11 +29,11 @@ const MALFORMED: &str = "malformed Location";
 ///
 /// # Errors
 /// In words, why it does not parse.
-pub fn resolve(base: &HttpUrl, host: &str, location: &[u8]) -> Result<Redirect, &'static str> {
+pub fn resolve(base: &HttpUrl, host: &[u8], location: &[u8]) -> Result<Redirect, &'static str> {
     if location.iter().any(u8::is_ascii_control) {
         return Err(MALFORMED);
     }
-    let (location, fragment) = cut(location, b'#');
+    let (location, fragment) = split_once(location, b'#').unwrap_or((location, b""));
     percent_decode(fragment).ok_or(MALFORMED)?;
     let (scheme, rest) = split_scheme(location)?;
     let path_end = rest.iter().position(|&b| b == b'?').unwrap_or(rest.len());
@@ -42,7 +43,7 @@ pub fn resolve(base: &HttpUrl, host: &str, location: &[u8]) -> Result<Redirect, 
     if opaque {
         return Ok(Redirect::Elsewhere);
     }
-    if cut(path, b'/').0.contains(&b':') {
+    if path.iter().take_while(|&&b| b != b'/').any(|&b| b == b':') {
         return Err(MALFORMED);
     }
     let (authority, path) = match path.strip_prefix(b"//") {
@@ -57,7 +58,7 @@ pub fn resolve(base: &HttpUrl, host: &str, location: &[u8]) -> Result<Redirect, 
     let (name, port) = host_and_port(authority, is(b"http") || is(b"https"))?;
 
     let names_host = scheme.is_some() || !authority.is_empty();
-    if names_host && name != hostname(host.as_bytes()) {
+    if names_host && name != hostname(host) {
         return Ok(Redirect::Elsewhere);
     }
     if is(b"https") {
@@ -68,9 +69,10 @@ pub fn resolve(base: &HttpUrl, host: &str, location: &[u8]) -> Result<Redirect, 
     }
 
     let mut url = base.clone();
-    let (base_path, base_query) = base.target.as_bytes().split_at(base.target.find('?').unwrap_or(base.target.len()));
+    let base_path_end = base.target.iter().position(|&b| b == b'?').unwrap_or(base.target.len());
+    let (base_path, base_query) = base.target.split_at(base_path_end);
     if names_host {
-        url.authority = ascii(authority.rsplit(|&b| b == b'@').next().unwrap_or_default());
+        url.authority = authority.rsplit(|&b| b == b'@').next().unwrap_or_default().to_vec();
         if let Endpoint::Tcp(_, base_port) = &mut url.endpoint {
             *base_port = match port {
                 b"" => HTTP_PORT,
@@ -84,14 +86,6 @@ pub fn resolve(base: &HttpUrl, host: &str, location: &[u8]) -> Result<Redirect, 
         url.target = request_target(&resolve_path(base_path, path), query);
     }
     Ok(Redirect::Follow { url, absolute: scheme.is_some() })
-}
-
-/// What comes before the first `at`, and what after it.
-fn cut(text: &[u8], at: u8) -> (&[u8], &[u8]) {
-    match text.iter().position(|&b| b == at) {
-        Some(n) => (&text[..n], &text[n + 1..]),
-        None => (text, b""),
-    }
 }
 
 /// `getScheme` of Go's `net/url`.
@@ -214,9 +208,8 @@ fn percent_encode(text: &[u8], stays: fn(u8) -> bool) -> Vec<u8> {
 }
 
 /// What may stand in a request line: nothing in a Location can end it.
-fn request_target(path: &[u8], query: &[u8]) -> String {
-    let target = percent_encode(&[path, query].concat(), |b| b.is_ascii_graphic());
-    ascii(&target)
+fn request_target(path: &[u8], query: &[u8]) -> Vec<u8> {
+    percent_encode(&[path, query].concat(), |b| b.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -225,10 +218,11 @@ mod tests {
     use crate::url;
 
     fn follow(location: &str) -> Result<(u16, String, String, bool), String> {
-        let base = url::http("//127.0.0.1:8080/a/b?q").unwrap();
-        match resolve(&base, "127.0.0.1:8080", location.as_bytes()) {
+        let base = url::http(b"//127.0.0.1:8080/a/b?q").unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        match resolve(&base, b"127.0.0.1:8080", location.as_bytes()) {
             Ok(Redirect::Follow { url: HttpUrl { endpoint: Endpoint::Tcp(_, port), authority, target }, absolute }) => {
-                Ok((port, authority, target, absolute))
+                Ok((port, text(authority), text(target), absolute))
             }
             other => Err(format!("{other:?}")),
         }
@@ -328,14 +322,14 @@ mod tests {
 
     #[test]
     fn ipv6_and_unix() {
-        let v6 = url::http("//[::1]:8080/").unwrap();
-        assert!(matches!(resolve(&v6, "[::1]:8080", b"http://[::1]:9/x"), Ok(Redirect::Follow { .. })));
-        let unix = url::http("//unix:/a.sock:/x").unwrap();
-        let Ok(Redirect::Follow { url, .. }) = resolve(&unix, "app.local", b"http://app.local:9/y") else { panic!() };
+        let v6 = url::http(b"//[::1]:8080/").unwrap();
+        assert!(matches!(resolve(&v6, b"[::1]:8080", b"http://[::1]:9/x"), Ok(Redirect::Follow { .. })));
+        let unix = url::http(b"//unix:/a.sock:/x").unwrap();
+        let Ok(Redirect::Follow { url, .. }) = resolve(&unix, b"app.local", b"http://app.local:9/y") else { panic!() };
         assert_eq!(
-            (url.endpoint, url.authority.as_str(), url.target.as_str()),
-            (unix.endpoint.clone(), "app.local:9", "/y")
+            (url.endpoint, url.authority.as_slice(), url.target.as_slice()),
+            (unix.endpoint.clone(), &b"app.local:9"[..], &b"/y"[..])
         );
-        assert_eq!(resolve(&unix, "app.local", b"http://localhost/y"), Ok(Redirect::Elsewhere));
+        assert_eq!(resolve(&unix, b"app.local", b"http://localhost/y"), Ok(Redirect::Elsewhere));
     }
 }

@@ -10,8 +10,8 @@ use crate::failsafe::DEFAULT_MIN;
 use crate::http::Method;
 use crate::http1::{is_token_byte, is_value_byte};
 use crate::log::Bytes;
-use crate::number::decimal;
 use crate::request::Request;
+use crate::text::decimal;
 use crate::url::{self, Endpoint, GrpcUrl, HttpUrl};
 
 /// The shortest `--period`, `--timeout` and `--idle-after`.
@@ -55,7 +55,7 @@ pub enum Target {
 /// A header that the user adds to HTTP requests. An empty value drops the default one.
 #[derive(Debug, PartialEq)]
 pub struct Header {
-    pub name: String,
+    pub name: Vec<u8>,
     pub value: Vec<u8>,
 }
 
@@ -252,11 +252,11 @@ impl Reader<'_> {
 fn target(value: &[u8]) -> Result<Target, &'static str> {
     let (scheme, rest) = url::scheme(value)?;
     match scheme {
-        "http" => url::http(rest).map(Target::Http),
-        "tcp" => url::tcp(rest).map(Target::Accept),
-        "unix" => url::unix(rest).map(Target::Accept),
-        "grpc" => url::grpc(rest).map(Target::Grpc),
-        "https" => Err(
+        b"http" => url::http(rest).map(Target::Http),
+        b"tcp" => url::tcp(rest).map(Target::Accept),
+        b"unix" => url::unix(rest).map(Target::Accept),
+        b"grpc" => url::grpc(rest).map(Target::Grpc),
+        b"https" => Err(
             "cannot be asked, there is no TLS in here: to see whether it accepts connections, write tcp://HOST:PORT",
         ),
         _ => Err("has an unknown scheme: write http://, http://unix:, tcp://, unix: or grpc://"),
@@ -269,7 +269,7 @@ const OURS: [&str; 3] = ["Connection", "Content-Length", "Transfer-Encoding"];
 
 impl Header {
     pub fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+        self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 }
 
@@ -282,7 +282,7 @@ fn header(text: &[u8]) -> Result<Header, &'static str> {
     if !value.iter().all(is_value_byte) {
         return Err("has a control character, such as a line end, in its value");
     }
-    let header = Header { name: url::ascii(name), value: value.to_vec() };
+    let header = Header { name: name.to_vec(), value: value.to_vec() };
     if OURS.iter().any(|ours| header.is(ours)) {
         return Err("cannot be set: Connection, Content-Length and Transfer-Encoding are the program's own");
     }

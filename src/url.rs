@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::address::{ipv4, ipv6};
 use crate::grpc::SERVICE_MAX;
-use crate::number::{decimal, hex};
+use crate::text::{decimal, hex, split_once};
 
 /// Where to connect to.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub enum Host {
 pub struct GrpcUrl {
     pub endpoint: Endpoint,
     /// `HOST:PORT` as written.
-    pub authority: String,
+    pub authority: Vec<u8>,
     /// The service's name; empty for the server as a whole.
     pub service: Vec<u8>,
 }
@@ -41,9 +41,9 @@ pub struct GrpcUrl {
 pub struct HttpUrl {
     pub endpoint: Endpoint,
     /// `HOST[:PORT]` as written; `localhost` over a Unix socket.
-    pub authority: String,
+    pub authority: Vec<u8>,
     /// Path and query, as sent.
-    pub target: String,
+    pub target: Vec<u8>,
 }
 
 /// `sun_path` of `sockaddr_un` holds 108 bytes, the last of them NUL: unix(7).
@@ -56,46 +56,45 @@ pub const HTTP_PORT: u16 = 80;
 ///
 /// # Errors
 /// What is wrong with it, in words that follow the URL.
-pub fn scheme(url: &[u8]) -> Result<(&str, &str), &'static str> {
+pub fn scheme(url: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     if !url.iter().all(|b| (0x21..=0x7e).contains(b)) {
         return Err("has a byte that is no printable ASCII: percent-encode it");
     }
     if url.contains(&b'#') {
         return Err("has a fragment, which is never sent: leave out the # and what follows");
     }
-    let url = str::from_utf8(url).unwrap_or_default();
-    url.split_once(':').ok_or("has no scheme: write http://localhost:8080/readyz")
+    split_once(url, b':').ok_or("has no scheme: write http://localhost:8080/readyz")
 }
 
 /// Reads what follows `http:`.
 ///
 /// # Errors
 /// What is wrong with it, in words that follow the URL.
-pub fn http(rest: &str) -> Result<HttpUrl, &'static str> {
-    let rest = rest.strip_prefix("//").ok_or("lacks // after its scheme: write http://localhost:8080/readyz")?;
-    if let Some(socket) = rest.strip_prefix("unix:/") {
+pub fn http(rest: &[u8]) -> Result<HttpUrl, &'static str> {
+    let rest = rest.strip_prefix(b"//").ok_or("lacks // after its scheme: write http://localhost:8080/readyz")?;
+    if let Some(socket) = rest.strip_prefix(b"unix:") {
         const FORM: &str = "needs a socket and a path: write http://unix:/run/app.sock:/readyz";
-        let (path, target) = socket.split_once(':').ok_or(FORM)?;
-        if !target.starts_with('/') {
+        if !socket.starts_with(b"/") {
             return Err(FORM);
         }
-        let endpoint = unix(&["/", path].concat())?;
-        return Ok(HttpUrl { endpoint, authority: "localhost".to_string(), target: target.to_string() });
+        let (path, target) = split_once(socket, b':').filter(|(_, target)| target.starts_with(b"/")).ok_or(FORM)?;
+        return Ok(HttpUrl { endpoint: unix(path)?, authority: b"localhost".to_vec(), target: target.to_vec() });
     }
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let end = rest.iter().position(|b| b"/?".contains(b)).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);
     let (host, port) = host_port(authority)?;
-    let target = if target.starts_with('/') { target.to_string() } else { ["/", target].concat() };
-    Ok(HttpUrl { endpoint: Endpoint::Tcp(host, port.unwrap_or(HTTP_PORT)), authority: authority.to_string(), target })
+    let slash: &[u8] = if target.starts_with(b"/") { b"" } else { b"/" };
+    let endpoint = Endpoint::Tcp(host, port.unwrap_or(HTTP_PORT));
+    Ok(HttpUrl { endpoint, authority: authority.to_vec(), target: [slash, target].concat() })
 }
 
 /// Reads `//HOST:PORT`, as it follows `tcp:`.
 ///
 /// # Errors
 /// What is wrong with it, in words that follow the URL.
-pub fn tcp(rest: &str) -> Result<Endpoint, &'static str> {
-    let authority = rest.strip_prefix("//").ok_or("lacks // after its scheme: write tcp://localhost:8080")?;
-    if authority.contains(['/', '?']) {
+pub fn tcp(rest: &[u8]) -> Result<Endpoint, &'static str> {
+    let authority = rest.strip_prefix(b"//").ok_or("lacks // after its scheme: write tcp://localhost:8080")?;
+    if authority.iter().any(|b| b"/?".contains(b)) {
         return Err("has something after its port, where nothing may follow");
     }
     match host_port(authority)? {
@@ -108,48 +107,46 @@ pub fn tcp(rest: &str) -> Result<Endpoint, &'static str> {
 ///
 /// # Errors
 /// What is wrong with it, in words that follow the URL.
-pub fn unix(path: &str) -> Result<Endpoint, &'static str> {
-    if !path.starts_with('/') || path.starts_with("//") {
+pub fn unix(path: &[u8]) -> Result<Endpoint, &'static str> {
+    if !path.starts_with(b"/") || path.starts_with(b"//") {
         return Err("needs an absolute path: write unix:/run/app.sock");
     }
     if path.len() > SOCKET_PATH_MAX {
         return Err("has a socket path of more than 107 bytes, which the kernel does not take");
     }
-    Ok(Endpoint::Unix(path.as_bytes().to_vec()))
+    Ok(Endpoint::Unix(path.to_vec()))
 }
 
 /// Reads `//HOST:PORT[/SERVICE]`, as it follows `grpc:`. SERVICE is percent-decoded, and empty for the whole server.
 ///
 /// # Errors
 /// What is wrong with it, in words that follow the URL.
-pub fn grpc(rest: &str) -> Result<GrpcUrl, &'static str> {
-    let rest = rest.strip_prefix("//").ok_or("lacks // after its scheme: write grpc://localhost:9090")?;
-    let (authority, service) = rest.split_once('/').unwrap_or((rest, ""));
+pub fn grpc(rest: &[u8]) -> Result<GrpcUrl, &'static str> {
+    let rest = rest.strip_prefix(b"//").ok_or("lacks // after its scheme: write grpc://localhost:9090")?;
+    let (authority, service) = split_once(rest, b'/').unwrap_or((rest, b""));
     let (host, Some(port)) = host_port(authority)? else {
         return Err("has no port: write grpc://localhost:9090");
     };
-    let service = percent_decode(service.as_bytes()).ok_or("has a % without two hexadecimal digits in its service")?;
+    let service = percent_decode(service).ok_or("has a % without two hexadecimal digits in its service")?;
     if service.len() > SERVICE_MAX {
         return Err("has a service name of more than 8 KiB");
     }
-    Ok(GrpcUrl { endpoint: Endpoint::Tcp(host, port), authority: authority.to_string(), service })
+    Ok(GrpcUrl { endpoint: Endpoint::Tcp(host, port), authority: authority.to_vec(), service })
 }
 
 /// Reads `HOST[:PORT]`.
-fn host_port(authority: &str) -> Result<(Host, Option<u16>), &'static str> {
-    if authority.contains('@') {
+fn host_port(authority: &[u8]) -> Result<(Host, Option<u16>), &'static str> {
+    if authority.contains(&b'@') {
         return Err("has user information: send it by --header 'Authorization: …'");
     }
-    let bracket = authority.rfind(']').map_or(0, |at| at + 1);
-    let (host, port) = match authority[bracket..].find(':') {
-        Some(at) => (&authority[..bracket + at], Some(&authority[bracket + at + 1..])),
-        None => (authority, None),
-    };
-    let host = if let Some(v6) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        Host::V6(ipv6(v6.as_bytes()).ok_or("has an IPv6 address that is none")?)
-    } else if host.eq_ignore_ascii_case("localhost") {
+    let bracket = authority.iter().rposition(|&b| b == b']').map_or(0, |at| at + 1);
+    let colon = authority[bracket..].iter().position(|&b| b == b':');
+    let (host, port) = authority.split_at(colon.map_or(authority.len(), |at| bracket + at));
+    let host = if let [b'[', v6 @ .., b']'] = host {
+        Host::V6(ipv6(v6).ok_or("has an IPv6 address that is none")?)
+    } else if host.eq_ignore_ascii_case(b"localhost") {
         Host::Localhost
-    } else if let Some(v4) = ipv4(host.as_bytes()) {
+    } else if let Some(v4) = ipv4(host) {
         Host::V4(v4)
     } else if host.is_empty() {
         return Err("has no host: write localhost");
@@ -159,8 +156,8 @@ fn host_port(authority: &str) -> Result<(Host, Option<u16>), &'static str> {
         );
     };
     let port = match port {
-        None => None,
-        Some(port) => Some(port_number(port.as_bytes()).ok_or("has a port that is not a number from 1 to 65535")?),
+        [] => None,
+        [_colon, digits @ ..] => Some(port_number(digits).ok_or("has a port that is not a number from 1 to 65535")?),
     };
     Ok((host, port))
 }
@@ -168,11 +165,6 @@ fn host_port(authority: &str) -> Result<(Host, Option<u16>), &'static str> {
 /// A port, from 1 to 65535.
 pub fn port_number(digits: &[u8]) -> Option<u16> {
     decimal(digits)?.try_into().ok().filter(|&port| port > 0)
-}
-
-/// Text of which it is known that it is ASCII.
-pub fn ascii(text: &[u8]) -> String {
-    str::from_utf8(text).unwrap_or_default().to_string()
 }
 
 /// Decodes `%XX`; nothing where a `%` lacks its two digits.
@@ -198,7 +190,7 @@ mod tests {
 
     fn parse_http(url: &str) -> Result<HttpUrl, &'static str> {
         let (scheme, rest) = scheme(url.as_bytes())?;
-        assert_eq!(scheme, "http");
+        assert_eq!(scheme, b"http");
         http(rest)
     }
 
@@ -217,8 +209,8 @@ mod tests {
         for (url, endpoint, authority, target) in cases {
             let got = parse_http(url).unwrap_or_else(|why| panic!("{url} {why}"));
             assert_eq!(
-                (got.endpoint, got.authority.as_str(), got.target.as_str()),
-                (endpoint, authority, target),
+                (got.endpoint, got.authority.as_slice(), got.target.as_slice()),
+                (endpoint, authority.as_bytes(), target.as_bytes()),
                 "{url}"
             );
         }
@@ -262,22 +254,23 @@ mod tests {
     #[test]
     fn other_urls() {
         let localhost = Endpoint::Tcp(Host::Localhost, 9);
-        assert_eq!(tcp("//localhost:9"), Ok(localhost.clone()));
+        assert_eq!(tcp(b"//localhost:9"), Ok(localhost.clone()));
         for rest in ["//localhost", "//localhost:9/", "//localhost:9?", "localhost:9", "//", "//:9"] {
-            assert!(tcp(rest).is_err(), "{rest}");
+            assert!(tcp(rest.as_bytes()).is_err(), "{rest}");
         }
-        assert_eq!(unix("/a"), Ok(Endpoint::Unix(b"/a".to_vec())));
+        assert_eq!(unix(b"/a"), Ok(Endpoint::Unix(b"/a".to_vec())));
         let longest = ["/", &"x".repeat(SOCKET_PATH_MAX - 1)].concat();
-        assert!(unix(&longest).is_ok());
+        assert!(unix(longest.as_bytes()).is_ok());
         for rest in ["", "a", "//a", &[&longest, "x"].concat()] {
-            assert!(unix(rest).is_err(), "{rest}");
+            assert!(unix(rest.as_bytes()).is_err(), "{rest}");
         }
-        let service = |rest| grpc(rest).map(|url| (url.endpoint == localhost, url.authority, url.service));
-        assert_eq!(service("//localhost:9"), Ok((true, "localhost:9".to_string(), vec![])));
-        assert_eq!(service("//localhost:9/"), Ok((true, "localhost:9".to_string(), vec![])));
-        assert_eq!(service("//localhost:9/a%2fB/%C3%A9"), Ok((true, "localhost:9".to_string(), "a/B/é".into())));
+        let service =
+            |rest: &str| grpc(rest.as_bytes()).map(|url| (url.endpoint == localhost, url.authority, url.service));
+        assert_eq!(service("//localhost:9"), Ok((true, b"localhost:9".to_vec(), vec![])));
+        assert_eq!(service("//localhost:9/"), Ok((true, b"localhost:9".to_vec(), vec![])));
+        assert_eq!(service("//localhost:9/a%2fB/%C3%A9"), Ok((true, b"localhost:9".to_vec(), "a/B/é".into())));
         for rest in ["//localhost", "//localhost:9/%", "//localhost:9/%4", "//localhost:9/%4x"] {
-            assert!(grpc(rest).is_err(), "{rest}");
+            assert!(grpc(rest.as_bytes()).is_err(), "{rest}");
         }
     }
 }

@@ -1,4 +1,10 @@
-//! Numbers as URLs and protocols write them: digits, with no sign before them.
+//! Text as URLs and protocols have it: bytes, and numbers that are digits with no sign before them.
+
+/// What comes before the first `at`, and what after it.
+pub fn split_once(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let place = text.iter().position(|&b| b == at)?;
+    Some((&text[..place], &text[place + 1..]))
+}
 
 /// A decimal number; nothing where there is anything but digits, or too many.
 pub fn decimal(digits: &[u8]) -> Option<u64> {
