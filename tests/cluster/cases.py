@@ -1,0 +1,174 @@
+"""The hooks: every example, and every case in hooks/, is applied, becomes ready, and is deleted.
+
+What is expected follows from the hook itself. Where it does not, annotations of the case's pods say so:
+
+    expect/sigterm-after   seconds from the deletion to SIGTERM, at least
+    expect/event           the reason of an event that must come; FailedPreStopHook must not, otherwise
+    expect/log             a regular expression that `kubectl logs` must match
+    expect/no-log          one that it must not match
+    shorten-grace-period   seconds of grace that a second deletion leaves, 3 s after the first
+"""
+
+import json
+import re
+import signal
+import subprocess
+import time
+
+import bounds
+import kube
+import parts
+import up
+
+CLEAN_EXITS = {0, 128 + signal.SIGTERM}  # what the app and drain-sleep, as a container's program, make of SIGTERM
+BEFORE_SHORTENING = 3  # seconds from the first deletion to the one that leaves less grace
+
+
+class Case:
+    def __init__(self, file):
+        self.file = file
+        self.namespace = self.label = file.stem
+        self.logs = {}  # by pod
+        self.problems = []
+        self.sigterm_after, self.exit_codes, self.events, self.log_lines = [], set(), set(), 0
+
+    def kubectl(self, *arguments):
+        return kube.kubectl(*arguments, namespace=self.namespace)
+
+    def attempt(self, step, *arguments):
+        """A step that fails ends this case and no other."""
+        if not self.problems:
+            try:
+                step(self, *arguments)
+            except (RuntimeError, TimeoutError, LookupError) as error:
+                self.problems.append(f"{step.__name__}: {error}")
+
+    def apply(self, drain_sleep):
+        manifest = self.file.read_text()
+        kube.kubectl("create", "namespace", self.namespace)
+        if "configMap:" in manifest:
+            self.kubectl("create", "configmap", "drain-sleep", f"--from-file=drain-sleep={drain_sleep}")
+        kube.apply(manifest, self.namespace)
+
+    def wait_until_ready(self):
+        for deployment in self.kubectl("get", "deployments", "--output=name").split():
+            self.kubectl("rollout", "status", deployment, "--timeout=180s")
+        self.kubectl("wait", "--for=condition=Ready", "pods", "--all", "--timeout=180s")
+        names = [pod["metadata"]["name"] for pod in kube.pods(self.namespace)]
+        self.logs = {name: kube.Log(name, self.namespace) for name in names}
+
+    def delete(self):
+        self.kubectl("delete", "deployments,pods", "--all", "--wait=false")
+
+    def shorten_grace_period(self, watch):
+        for pod in self.logs:
+            annotations = watch.last_state[self.namespace, pod]["metadata"].get("annotations", {})
+            if seconds := annotations.get("shorten-grace-period"):
+                self.kubectl("delete", "pod", pod, f"--grace-period={seconds}", "--wait=false")
+
+    def wait_until_gone(self, watch):
+        ours = {(self.namespace, pod) for pod in self.logs}
+        up.wait_until(f"the pods of {self.label} are gone", lambda: ours <= watch.gone, seconds=180)
+
+    def judge(self, watch, deletions):
+        events = json.loads(self.kubectl("get", "events", "--output=json"))["items"]
+        reasons = {event["reason"] for event in events}
+        self.events = reasons & {"FailedPreStopHook"}
+        for name, log in self.logs.items():
+            pod = watch.last_state[self.namespace, name]
+            lines = log.lines()
+            self.judge_end(pod, deletions[self.namespace, name], kube.sigterms(lines))
+            self.judge_log(pod, "".join(lines))
+            self.judge_events(pod, reasons)
+
+    def judge_end(self, pod, deleted, sigterms):
+        for container in drained_containers(pod):
+            name = container["name"]
+            terminated = terminations(pod)[name]
+            # A sidecar that is not our app tells no time; the kubelet does, in whole seconds.
+            took = sigterms.get(name, kube.timestamp(terminated["finishedAt"]) + 1) - deleted
+            least = bounds.shortest_drain(pod, container)
+            self.expect(took >= least, f"{name}: SIGTERM after {took:.1f} s, before {least:g} s")
+            self.expect(terminated["exitCode"] in CLEAN_EXITS, f"{name}: exit code {terminated['exitCode']}")
+            self.sigterm_after.append(took)
+            self.exit_codes.add(terminated["exitCode"])
+
+    def judge_log(self, pod, log):
+        annotations = pod["metadata"].get("annotations", {})
+        wanted = annotations.get("expect/log")
+        unwanted = annotations.get("expect/no-log")
+        if wanted is None and unwanted is None and "--log-file" in json.dumps(pod["spec"]):
+            wanted = "drain-sleep: "
+        self.expect(wanted is None or re.search(wanted, log), f"kubectl logs does not match {wanted!r}:\n{log}")
+        self.expect(unwanted is None or not re.search(unwanted, log), f"kubectl logs matches {unwanted!r}:\n{log}")
+        self.log_lines += log.count("drain-sleep: ")
+
+    def judge_events(self, pod, reasons):
+        wanted = pod["metadata"].get("annotations", {}).get("expect/event")
+        if wanted:
+            self.expect(wanted in reasons, f"no event {wanted}")
+        else:
+            self.expect("FailedPreStopHook" not in reasons, "an event FailedPreStopHook")
+
+    def outcome(self):
+        if not self.sigterm_after:
+            return f"{self.label}: no result"
+        seconds = ", ".join(f"{seconds:.1f} s" for seconds in self.sigterm_after)
+        codes = ", ".join(map(str, sorted(self.exit_codes)))
+        events = ", ".join(self.events) or "no event"
+        logged = f"{self.log_lines} lines in kubectl logs"
+        return f"{self.label}: SIGTERM after {seconds}; exit code {codes}; {events}; {logged}"
+
+    def expect(self, condition, problem):
+        if not condition:
+            self.problems.append(problem)
+
+
+def run(is_selected, drain_sleep):
+    """Run the cases at the same time, since most of it is waiting."""
+    cases = [Case(file) for file in manifests() if is_selected(file.stem)]
+    if not cases:
+        return []
+
+    def with_each(step, *arguments):
+        for case in cases:
+            case.attempt(step, *arguments)
+
+    parts.say(f"draining {', '.join(case.label for case in cases)}")
+    provide_images(cases)
+    watch = kube.Watch()
+    with_each(Case.apply, drain_sleep)
+    with_each(Case.wait_until_ready)
+    with_each(Case.delete)
+    time.sleep(BEFORE_SHORTENING)
+    with_each(Case.shorten_grace_period, watch)
+    with_each(Case.wait_until_gone, watch)
+    with_each(Case.judge, watch, kube.deletions())
+    for case in cases:
+        parts.say(case.outcome())
+    return cases
+
+
+def manifests():
+    return sorted([*(parts.ROOT / "examples").glob("*.yaml"), *(parts.HERE / "hooks").glob("*.yaml")])
+
+
+def provide_images(cases):
+    """Make every image that a manifest names one of ours, so that the manifests are applied as they stand."""
+    text = "\n".join(case.file.read_text() for case in cases)
+    for image in set(re.findall(r"\b(?:image|reference): *[\"']?([^\s\"',{}]+)", text)):
+        ours = up.DRAIN_SLEEP_IMAGE if re.search(r"drain-sleep[:@]|drain-sleep$", image) else up.APP_IMAGE
+        if image not in (up.DRAIN_SLEEP_IMAGE, up.APP_IMAGE):
+            parts.run("ctr", "images", "tag", "--force", ours, image, stdout=subprocess.DEVNULL)
+
+
+def drained_containers(pod):
+    """The containers with an end of their own: all but the init containers that have run and are done."""
+    sidecars = [c for c in pod["spec"].get("initContainers", []) if c.get("restartPolicy") == "Always"]
+    return pod["spec"]["containers"] + sidecars
+
+
+def terminations(pod):
+    """How each container ended, by its name."""
+    statuses = pod["status"]["containerStatuses"] + pod["status"].get("initContainerStatuses", [])
+    return {status["name"]: status["state"]["terminated"] for status in statuses}

@@ -1,0 +1,102 @@
+"""What the cluster is made of: packages of Debian, programs built from Go modules, and the program under test."""
+
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent.parent
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "drain-sleep"
+CNI_PLUGINS = "/usr/lib/cni"
+
+# A program, and the package that has it.
+PACKAGES = {
+    "buildah": "buildah",
+    "etcd": "etcd-server",
+    "haproxy": "haproxy",
+    "ip": "iproute2",
+    "openssl": "openssl",
+    "runc": "runc",
+    f"{CNI_PLUGINS}/bridge": "containernetworking-plugins",
+}
+
+# Modules whose `tool` lines are built, and the variable that holds the version they report.
+MODULES = {
+    "parts/containerd": ("github.com/containerd/containerd/v2", "github.com/containerd/containerd/v2/version.Version"),
+    "parts/kubernetes": ("k8s.io/kubernetes", "k8s.io/component-base/version.gitVersion"),
+    "parts/skipper": ("github.com/zalando/skipper", "main.version"),
+    "parts/vegeta": ("github.com/tsenart/vegeta/v12", "main.Version"),
+}
+
+
+def install():
+    """Install and build what is missing, and put it on PATH. Returns the app whose pods are drained."""
+    if os.geteuid() != 0:
+        sys.exit("cluster: only root may make the namespaces that this runs in")
+    if not shutil.which("go"):
+        sys.exit("cluster: Go is missing, which builds Kubernetes: see https://go.dev/dl/")
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    install_packages()
+    modules = [build_module(module, "tool", *version) for module, version in MODULES.items()]
+    os.environ["PATH"] = ":".join([*map(str, modules), os.environ["PATH"]])
+    return build_module("app", ".") / "app"
+
+
+def install_packages():
+    missing = sorted(package for program, package in PACKAGES.items() if not shutil.which(program))
+    if missing:
+        if not shutil.which("apt-get"):
+            sys.exit(f"cluster: missing, and there is no apt-get to install it: {' '.join(missing)}")
+        say(f"installing {' '.join(missing)}")
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        run("apt-get", "update", "-qq", env=environment)
+        run("apt-get", "install", "-qq", "--no-install-recommends", *missing, env=environment)
+
+
+def build_module(module, package, path=None, version_variable=None):
+    """Build a package of a Go module and return the folder of its programs, which is kept for the next time."""
+    source = HERE / module
+    flags = "-s -w"
+    if path:
+        version = re.search(rf"{path} (v\S+)", (source / "go.mod").read_text())[1]
+        flags += f" -X {version_variable}={version}"
+    go_version = run("go", "version", stdout=subprocess.PIPE).stdout
+    content = b"".join(f.read_bytes() for f in sorted(source.iterdir())) + go_version + flags.encode()
+    folder = CACHE / f"{source.name}-{hashlib.sha256(content).hexdigest()[:12]}"
+    if not folder.exists():
+        say(f"building {module} (once; Kubernetes takes minutes)")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        unfinished = tempfile.mkdtemp(dir=CACHE, prefix=f"{source.name}-")
+        try:
+            run(
+                *("nice", "go", "build", "-trimpath", "-ldflags", flags, "-o", f"{unfinished}/", package),
+                cwd=source,
+                env=os.environ | {"CGO_ENABLED": "0"},
+            )
+            os.rename(unfinished, folder)  # whole or not at all, also when two runs build at once
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def build_drain_sleep():
+    run("rustup", "toolchain", "install", cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run("cargo", "build", "--release", "--locked", "--quiet", cwd=ROOT)
+    (program,) = ROOT.glob("target/*-linux-musl/release/drain-sleep")
+    return program
+
+
+def run(*command, **options):
+    process = subprocess.run(command, **options)
+    if process.returncode:
+        sys.exit(f"cluster: exit status {process.returncode} from {' '.join(map(str, command))}")
+    return process
+
+
+def say(text):
+    print(f"cluster: {text}", flush=True)
