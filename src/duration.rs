@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::text::{decimal, split_once};
+
 /// The longest drain that is accepted. Nothing in Kubernetes waits this long; more is a slip of the pen.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -71,67 +73,67 @@ fn parse(text: &str) -> Result<Duration, Error> {
     if text.starts_with(['-', '+']) {
         return Err(Error::Malformed("has a sign: write 20, 0.5, 1m30s or 500ms"));
     }
-    if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-        return bare(text);
+    let of_number = |b: u8| b.is_ascii_digit() || b == b'.';
+    if text.bytes().all(of_number) {
+        return bare(text.as_bytes());
     }
     let mut sum = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
-        let unit = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let end = rest[unit..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |n| unit + n);
-        sum = sum.saturating_add(with_unit(&rest[..unit], &rest[unit..end])?);
-        rest = &rest[end..];
+        let unit = rest.bytes().position(|b| !of_number(b)).unwrap_or(rest.len());
+        let length = rest.bytes().skip(unit).position(of_number).map_or(rest.len(), |length| unit + length);
+        let (part, after) = rest.split_at(length);
+        sum = sum.saturating_add(with_unit(part, unit)?);
+        rest = after;
     }
     // A finite sum may not be taken for FOREVER, and no part of it exceeds LONGEST.
     if sum > LONGEST { Err(Error::TooLong { month: false }) } else { Ok(sum) }
 }
 
 /// `20`, `0.5`, `.5`, `5.`: seconds. Digits past the nanosecond are dropped.
-fn bare(text: &str) -> Result<Duration, Error> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if whole.len() + fraction.len() == 0 || fraction.contains('.') {
+fn bare(text: &[u8]) -> Result<Duration, Error> {
+    let (whole, fraction) = split_once(text, b'.').unwrap_or((text, b""));
+    if whole.len() + fraction.len() == 0 || fraction.contains(&b'.') {
         return Err(Error::Malformed("is not a number: write 20, 0.5, 1m30s or 500ms"));
     }
-    let mut seconds: u64 = 0;
-    for digit in whole.bytes() {
-        seconds = seconds.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
-    }
+    let seconds = if whole.is_empty() { 0 } else { decimal(whole).unwrap_or(u64::MAX) };
     let mut nanos = 0;
     let mut scale = 100_000_000;
-    for digit in fraction.bytes().take(9) {
+    for digit in fraction.iter().take(9) {
         nanos += u32::from(digit - b'0') * scale;
         scale /= 10;
     }
-    let sum = Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanos.into()));
+    let sum = Duration::new(seconds, nanos);
     if sum > LONGEST { Err(Error::TooLong { month: false }) } else { Ok(sum) }
 }
 
-/// One number with its unit, as humantime reads it.
-fn with_unit(number: &str, unit: &str) -> Result<Duration, Error> {
-    const PLAIN: Error = Error::Malformed("is not a duration: write 20, 0.5, 1m30s or 500ms");
+/// One number with its unit, which begins at `unit`, as humantime reads it.
+fn with_unit(text: &str, unit: usize) -> Result<Duration, Error> {
+    let (number, unit) = text.split_at(unit);
     if number.is_empty() {
         return Err(Error::Malformed("has no number before its unit: write 20, 0.5, 1m30s or 500ms, without a space"));
     }
     if unit.is_empty() {
         return Err(Error::Malformed("ends in a number without a unit: write 1m30s"));
     }
-    if !unit.chars().all(|c| c.is_ascii_alphabetic() || c == 'µ') {
-        return Err(PLAIN);
-    }
-    let read = |number: &str| humantime::parse_duration(&[number, unit].concat());
     let too_long = Error::TooLong { month: unit == "M" };
-    match read(number) {
+    match humantime::parse_duration(text) {
         Ok(duration) if duration > LONGEST => Err(too_long),
         Ok(duration) => Ok(duration),
         Err(humantime::DurationError::UnknownUnit { .. }) => {
             Err(Error::Malformed("has an unknown unit: write ms, s, m, h or d"))
         }
         // humantime has one error for "too large" and "too fine"; the whole part tells which.
-        Err(humantime::DurationError::NumberOverflow) => match read(number.split('.').next().unwrap_or_default()) {
-            Ok(whole) if whole <= LONGEST => Err(Error::Malformed("is finer than can be held: write fewer decimals")),
-            _ => Err(too_long),
-        },
-        Err(_) => Err(PLAIN),
+        Err(humantime::DurationError::NumberOverflow) => {
+            let whole = number.bytes().position(|b| b == b'.').unwrap_or(number.len());
+            match humantime::parse_duration(&[&number[..whole], unit].concat()) {
+                Ok(whole) if whole <= LONGEST => {
+                    Err(Error::Malformed("is finer than can be held: write fewer decimals"))
+                }
+                _ => Err(too_long),
+            }
+        }
+        Err(_) => Err(Error::Malformed("is not a duration: write 20, 0.5, 1m30s or 500ms")),
     }
 }
 

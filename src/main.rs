@@ -10,7 +10,6 @@ mod unwind;
 unsafe extern "C" {}
 
 use std::ffi::{c_char, c_int};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
 use drain_sleep::args::{self, Args};
@@ -39,8 +38,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
 }
 
 fn run(arguments: &[&[u8]]) -> i32 {
-    let environment = |name: &[u8]| std::env::var_os(std::ffi::OsStr::from_bytes(name)).map(OsStringExt::into_vec);
-    let args = Args::parse(arguments, &environment);
+    let args = Args::parse(arguments, &sys::variable);
     if args.has(args::HELP) {
         return print(&args::help());
     }

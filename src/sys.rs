@@ -146,6 +146,7 @@ unsafe extern "C" {
         argv: *const *const c_char,
         envp: *const *const c_char,
     ) -> c_int;
+    fn getenv(name: *const c_char) -> *const c_char;
     fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     fn _exit(status: c_int) -> !;
     static environ: *const *const c_char;
@@ -159,6 +160,16 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<&'static
     let count = usize::try_from(argc).unwrap_or_default();
     // SAFETY: C's `main` gets `argc` pointers to strings that end in NUL.
     (1..count).map(|n| unsafe { CStr::from_ptr(*argv.add(n)) }.to_bytes()).collect()
+}
+
+/// What an environment variable is set to.
+pub fn variable(name: &[u8]) -> Option<Vec<u8>> {
+    let name = c_string(name).ok()?;
+    // SAFETY: the name ends in NUL, and so does a value that is not null. Nothing changes the environment.
+    unsafe {
+        let value = getenv(name.as_ptr());
+        (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes().to_vec())
+    }
 }
 
 /// poll(2) on some descriptors, for `timeout` at most (rounded up to 1 ms).
