@@ -73,6 +73,8 @@ pub struct Args {
     pub options: Vec<(&'static str, Vec<u8>)>,
     /// What is left: the durations.
     pub operands: Vec<Vec<u8>>,
+    /// `--check` or `--install` is on the line, be it with a mistake: there is no drain to keep, so that it fails at once.
+    pub at_once: bool,
     /// What is wrong, a line each. What it is about is in neither of the fields above.
     pub mistakes: Vec<String>,
 }
@@ -127,6 +129,7 @@ impl Args {
                 (Some(_), None) => words.next_if(|next| !next.text.starts_with(b"--")),
                 (None, Some(_)) => None,
             };
+            args.at_once |= found.is_ok() && [CHECK, INSTALL].contains(&known.name);
             if found.is_err() {
                 continue; // its value has been passed over, lest it be taken for a duration
             }

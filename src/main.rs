@@ -48,7 +48,7 @@ fn run(arguments: &[&[u8]]) -> i32 {
     if args.has(args::QUIET) {
         log::quiet();
     }
-    if args.has(args::CHECK) || args.has(args::INSTALL) {
+    if args.at_once {
         return at_once(&args, arguments);
     }
     let plan = Plan::new(&args);
