@@ -93,19 +93,24 @@ impl Line {
         self.bytes[len..len + end.len()].copy_from_slice(end);
         &self.bytes[..len + end.len()]
     }
+
+    fn push(&mut self, byte: u8) -> fmt::Result {
+        *self.bytes.get_mut(self.len).ok_or(fmt::Error)? = byte;
+        self.len += 1;
+        Ok(())
+    }
 }
 
 impl fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
-            let escape = [b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-            let shown = if byte == b' ' || byte.is_ascii_graphic() { std::slice::from_ref(&byte) } else { &escape };
-            if self.len + shown.len() > LINE_MAX {
-                self.len = LINE_MAX;
-                return Err(fmt::Error);
+            if byte == b' ' || byte.is_ascii_graphic() {
+                self.push(byte)?;
+            } else {
+                for shown in [b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]] {
+                    self.push(shown)?;
+                }
             }
-            self.bytes[self.len..self.len + shown.len()].copy_from_slice(shown);
-            self.len += shown.len();
         }
         Ok(())
     }
