@@ -20,7 +20,7 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
     let target = target(path);
     let shown = Bytes(&target);
     let failed = |what: &str, error: Errno| {
-        log::error(format_args!("error: cannot install to {shown}: {what}: {error}"));
+        log::error(format_args!("error: cannot install to '{shown}': {what}: {error}"));
         EXIT_FAILURE
     };
     let (copy, file) = match create_beside(&target) {
@@ -33,13 +33,13 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
     {
         Ok(EXIT_OK) => match sys::rename_file(&copy, &target) {
             Ok(()) => {
-                log::info(format_args!("installed {shown}"));
+                log::info(format_args!("installed '{shown}'"));
                 return EXIT_OK;
             }
             Err(error) => failed("cannot put the copy in place", error),
         },
         Ok(status) => {
-            log::error(format_args!("error: cannot install to {shown}: the copy exits with {status}"));
+            log::error(format_args!("error: cannot install to '{shown}': the copy exits with {status}"));
             status
         }
         Err((what, error)) => failed(what, error),
