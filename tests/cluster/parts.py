@@ -87,8 +87,7 @@ def build_module(module, package, path=None, version_variable=None):
 def build_drain_sleep():
     run("rustup", "toolchain", "install", cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     run("cargo", "build", "--release", "--locked", "--quiet", cwd=ROOT)
-    (program,) = ROOT.glob("target/*-linux-musl/release/drain-sleep")
-    return program
+    return ROOT / "target/x86_64-unknown-linux-musl/release/drain-sleep"
 
 
 def run(*command, **options):
