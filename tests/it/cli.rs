@@ -1,8 +1,10 @@
 //! The command line, through `--check`, which says what would be done.
 
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
-use crate::support::{PROGRAM, run, run_command};
+use crate::support::{each, program, run, run_command};
 
 /// `--check` takes the line, and says this.
 fn accepted(arguments: &[&str], says: &str) {
@@ -21,29 +23,46 @@ fn refused(arguments: &[&str], says: &str) {
 
 #[test]
 fn durations() {
-    for (arguments, seconds) in [
-        (&["20"][..], "20s"),
+    let rows: &[(&[&str], &str)] = &[
+        (&["20"], "20s"),
         (&["0.5"], "0.5s"),
+        (&[".5"], "0.5s"),
+        (&["5."], "5s"),
         (&["20s"], "20s"),
+        (&["500ms"], "0.5s"),
+        (&["1.5s"], "1.5s"),
         (&["1m30s"], "90s"),
         (&["1min 30sec"], "90s"),
         (&["1m 30s"], "90s"),
         (&["1m", "30s"], "90s"),
+        (&["0.5 500ms"], "1s"),
         (&["0"], "0s"),
         (&["infinity"], "infinity"),
+        (&["inf", "1"], "infinity"),
+        (&["30d"], "2592000s"),
         (&["--", "20"], "20s"),
-    ] {
-        accepted(arguments, &format!("sleeping {seconds}\n"));
-    }
-    for value in ["", " ", "-5", "+5", "1e3", "0x10", "NaN", "20x", "5 min", "1_0"] {
-        refused(&[value], &format!("'{value}' "));
-    }
-    refused(&["1M"], "M is a month");
-    refused(&["31d"], "30 days");
-    refused(&["20d", "20d"], "30 days");
-    refused(&["99999999999999999999"], "30 days");
-    refused(&[], "no DURATION");
-    refused(&["--", "--min"], "'--min' has a sign");
+        (&["20", "--"], "20s"),
+    ];
+    each(rows, |(arguments, seconds)| accepted(arguments, &format!("sleeping {seconds}\n")));
+    let rows = [
+        "", " ", "-5", "+5", "-0", "1e3", "0x10", "NaN", "20x", "20 s", "5 min", "1_0", "1,5", "1m30", "s", ".",
+        "1.2.3", "-", "infinite", "\u{ff15}",
+    ];
+    each(rows, |value| refused(&[value], if value.is_ascii() { value } else { "'\\xef\\xbc\\x95' has no number" }));
+    let rows: &[(&[&str], &str)] = &[
+        (&["1M"], "M is a month"),
+        (&["31d"], "30 days"),
+        (&["2592000.001"], "30 days"),
+        (&["20d", "20d"], "30 days"),
+        (&["99999999999999999999"], "30 days"),
+        (&[], "no DURATION"),
+        (&["--"], "no DURATION"),
+        (&["--", "--min"], "'--min' has a sign"),
+        (&["--", "--", "20"], "'--' has a sign"),
+    ];
+    each(rows, |(arguments, says)| refused(arguments, says));
+    let bytes = run_command(program(&["--check"]).arg(OsStr::from_bytes(b"20\xff")));
+    assert!(bytes.status == 2 && bytes.says("'20\\xff' is not UTF-8"), "{bytes:?}");
 }
 
 #[test]
@@ -75,45 +94,163 @@ fn options() {
         &["20", "--get", URL, "--post", "http://unix:/a:/b"],
         &format!("GET {URL}, POST http://unix:/a:/b, sleeping 20s"),
     );
-    for (arguments, says) in [
-        (&["20", "--mim", "5"][..], "unknown option '--mim': did you mean --min?"),
-        (&["20", "--until-ready=x"], "did you mean --until-unready?"),
-        (&["20", "--frobnicate"], "unknown option '--frobnicate': see"),
-        (&["20", "-x"], "unknown option '-x'"),
+    let rows: &[(&[&str], &str)] = &[
         (&["20", "--min"], "--min takes DURATION"),
         (&["20", "--min", "--period", "5"], "--min takes DURATION"),
+        (&["20", "--min="], "--min: '' is blank"),
         (&["20", "--min", "-5"], "--min: '-5' has a sign"),
+        (&["20", "--min", "40d"], "--min: '40d' is more than 30 days"),
         (&["20", "--quiet=yes"], "--quiet takes no value"),
-        (&["20", "--min=1", "--min=1"], "--min is given twice"),
+        (&["20", "-q=yes"], "unknown option '-q=yes'"),
         (&["20", "--period=9ms"], "--period: '9ms' is less than 0.01s"),
         (&["20", "--timeout=0"], "--timeout: '0' is less"),
         (&["20", "--idle-after=0"], "--idle-after: '0' is less"),
         (&["20", "--threshold=0"], "--threshold: '0' is no number"),
         (&["20", "--threshold=1001"], "1001"),
         (&["20", "--threshold=+3"], "+3"),
+        (&["20", "--threshold=3.0"], "3.0"),
         (&["20", "--until-idle=0"], "--until-idle: '0' is no port"),
         (&["20", "--until-idle=65536"], "65536"),
-        (&["20", "--until-unready=https://localhost/"], "tcp://HOST:PORT"),
-        (&["20", "--until-unready=http://example.com/"], "names are not resolved"),
-        (&["20", "--until-unready=localhost:80"], "unknown scheme"),
-        (&["20", "--until-unready=/readyz"], "no scheme"),
-        (&["20", "--get=tcp://localhost:80"], "is no http:// URL"),
+        (&["20", "--until-idle=+80"], "+80"),
+        (&["20", "--until-idle=:80"], ":80"),
         (&["20", "--header=X"], "no colon"),
         (&["20", "--header=Connection: x"], "the program's own"),
+        (&["20", "--header=content-length: 1"], "the program's own"),
+        (&["20", "--header=Transfer-Encoding:"], "the program's own"),
         (&["20", "--header=Host:"], "names no host"),
+        (&["20", "--header=Host: a", "--header=host: b"], "second Host"),
         (&["20", "--header=A: b\r\nC: d"], "control character"),
         (&["20", "--header=A b: c"], "no name"),
+        (&["20", "--header=: c"], "no name"),
+    ];
+    each(rows, |(arguments, says)| refused(arguments, says));
+}
+
+/// The options that `--help` lists, and whether they take a value.
+fn options_of_help() -> Vec<(String, bool)> {
+    let help = run(&["--help"]).stdout;
+    let left = help.lines().filter(|line| line.starts_with("  --")).map(|line| &line[2..line.len().min(26)]);
+    let known = left.map(|left| left.trim().split_once(' ').map_or((left.trim(), false), |(name, _)| (name, true)));
+    known.map(|(name, takes_value)| (name.to_string(), takes_value)).collect()
+}
+
+/// What holds for every option, whatever it means.
+#[test]
+fn each_option() {
+    let repeatable: BTreeSet<_> =
+        ["--until-unready", "--until-idle", "--get", "--post", "--header"].into_iter().collect();
+    let all = options_of_help();
+    assert_eq!(all.len(), 17, "{all:?}");
+    each(&all, |(name, takes_value)| {
+        let name = name.as_str();
+        if !takes_value {
+            refused(&["20", &format!("{name}=x")], &format!("{name} takes no value"));
+            accepted(&["20", name, name], "");
+            return;
+        }
+        refused(&["20", name], &format!("{name} takes "));
+        refused(&["20", name, "--quiet"], &format!("{name} takes "));
+        let value = match name {
+            "--until-unready" | "--get" | "--post" => "http://localhost/",
+            "--header" => "A: b",
+            _ => "80",
+        };
+        accepted(&[name, value, "20"], "20s");
+        accepted(&["20", &format!("{name}={value}")], "20s");
+        if repeatable.contains(name) {
+            accepted(&["20", name, value, name, value], "20s");
+        } else {
+            refused(&["20", name, value, name, value], &format!("{name} is given twice"));
+        }
+    });
+}
+
+#[test]
+fn the_nearest_option() {
+    let rows: &[(&[&str], &str)] = &[
+        (&["--mim", "5"], "unknown option '--mim': did you mean --min?"),
+        (&["--mim=5"], "'--mim': did you mean --min?"),
+        (&["--perid", "5"], "did you mean --period?"),
+        (&["--asume-redy"], "did you mean --assume-ready?"),
+        (&["--until-ready=x"], "did you mean --until-unready?"),
+        (&["--log_file", "x"], "did you mean --log-file?"),
+        (&["--gte"], "'--gte': see"), // two edits are more than half its letters
+        (&["--asum-redy"], "'--asum-redy': see"),
+        (&["--frobnicate"], "'--frobnicate': see"),
+        (&["--Min"], "did you mean --min?"),
+        (&["-x"], "'-x': see"),
+        (&["-min"], "'-min': "),
+        (&["---min"], "did you mean --min?"),
+    ];
+    each(rows, |(arguments, says)| refused(&[&["20"], *arguments].concat(), says));
+}
+
+#[test]
+fn urls() {
+    let path = |length: usize| format!("unix:/{}", "x".repeat(length - 1));
+    for url in [
+        "http://localhost",
+        "http://LOCALHOST:65535/a?b",
+        "http://[::1]:8080/",
+        "http://127.0.0.1?a=b",
+        "http://unix:/a:/b:c",
+        "tcp://127.0.0.1:1",
+        "tcp://[::]:1",
+        "unix:/a",
+        &path(107),
+        "grpc://localhost:1",
+        "grpc://localhost:1/",
+        "grpc://localhost:1/a.B%2f",
     ] {
-        refused(arguments, says);
+        accepted(&["20", "--until-unready", url], &format!("until {url} is unready"));
+    }
+    let long = path(108);
+    let rows = [
+        ("https://localhost/", "tcp://HOST:PORT"),
+        ("http://example.com/", "names are not resolved"),
+        ("http://localhost./", "names are not resolved"),
+        ("http://127.1/", "names are not resolved"),
+        ("http://user@localhost/", "user information"),
+        ("http://localhost/#a", "fragment"),
+        ("http://localhost/a b", "printable ASCII"),
+        ("http://localhost:0/", "port"),
+        ("http://localhost:65536/", "port"),
+        ("http://localhost:/", "port"),
+        ("http:///", "no host"),
+        ("http://[::1/", "http://[::1/"),
+        ("http://unix:a:/b", "http://unix:a:/b"),
+        ("http://unix:/a", "needs a socket and a path"),
+        ("localhost:80", "unknown scheme"),
+        ("/readyz", "no scheme"),
+        ("HTTP://localhost/", "unknown scheme"),
+        ("tcp://localhost", "tcp://localhost"),
+        ("tcp://localhost:1/", "tcp://localhost:1/"),
+        ("unix:a", "unix:a"),
+        ("unix:", "unix:"),
+        (&long, "107"),
+        ("grpc://localhost", "grpc://localhost"),
+        ("grpc://localhost:1/%2", "grpc://localhost:1/%2"),
+    ];
+    each(rows, |(url, says)| refused(&["20", "--until-unready", url], says));
+    for url in ["tcp://localhost:1", "unix:/a", "grpc://localhost:1", "https://localhost/"] {
+        refused(&["20", "--get", url], "--get: '");
+        refused(&["20", "--post", url], "--post: '");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told() {
+    let run = run(&["--check", "1x", "--min=y", "--bogus", "--threshold=0"]);
+    assert!(run.status == 2 && run.lines().len() == 4, "{run:?}");
+    for about in ["'1x'", "'y'", "--bogus", "--threshold"] {
+        assert!(run.says(about), "{about}: {run:?}");
     }
 }
 
 #[test]
 fn variables() {
     let check = |arguments: &[&str]| {
-        run_command(
-            Command::new(PROGRAM).arg("--check").args(arguments).env_clear().env("TIME", "7").env("OPT", "--min=2"),
-        )
+        run_command(program(&["--check"]).args(arguments).env_clear().env("TIME", "7").env("OPT", "--min=2"))
     };
     assert!(check(&["$(TIME)"]).stdout.contains("sleeping 7s"));
     assert!(check(&["1$(TIME)s"]).stdout.contains("sleeping 17s"));
@@ -122,7 +259,8 @@ fn variables() {
             .stdout
             .contains("draining for 2s to 20s, until port 77 ")
     );
-    for argument in ["$$(TIME)", "$TIME", "$(TIME"] {
+    assert!(check(&["20", "--until-unready=http://localhost/$$(TIME)$TIME$"]).stdout.contains("/$(TIME)$TIME$ is"));
+    for argument in ["$$(TIME)", "$TIME", "$(TIME", "$(TIME)$(OPT)"] {
         assert_eq!(check(&[argument]).status, 2, "{argument}");
     }
     let unset = check(&["20", "--min", "$(TYPO)"]);

@@ -1,211 +1,232 @@
 //! Whole drains against real servers. Their rules are tested in virtual time, in `src/drain.rs`.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{CLOSED, fresh_path, read_request, ready_for, run, serve};
+use crate::support::{
+    CLOSED, EARLY, answers, each, fresh_path, full_tcp_queue, full_unix_queue, hold, read_request, ready_for, run,
+    run_shell, serve, serve_unix, url,
+};
 
-const FAST: [&str; 4] = ["--period", "50ms", "--min", "200ms"];
-
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}/readyz")
-}
+/// As often as it may be, and with time for the busiest machine to answer.
+const FAST: [&str; 6] = ["--period", "10ms", "--timeout", "30s", "--min", "0.2"];
 
 #[test]
 fn a_plain_sleep() {
     let run = run(&["0.2", "300ms"]);
-    assert_eq!((run.status, run.lines()), (0, vec!["sleeping 0.5s", run.lines()[1]]));
-    assert!(run.took >= Duration::from_millis(500));
+    let lines = run.lines();
+    assert!(run.status == 0 && run.lasted(500) && run.stdout.is_empty(), "{run:?}");
+    assert!(lines.len() == 2 && lines[0] == "sleeping 0.5s" && lines[1].starts_with("slept "), "{lines:?}");
 }
 
 #[test]
 fn ends_early_once_unready() {
     let address = ready_for(Duration::from_millis(400));
-    let run = run(&[&["20", "--until-unready", &url(address)], &FAST[..]].concat());
-    assert_eq!(run.status, 0);
-    assert!(run.took >= Duration::from_millis(400) && run.took < Duration::from_secs(10), "{:?}", run.took);
+    let run = run(&[&["60", "--until-unready", &url(address)], &FAST[..]].concat());
+    assert!(run.status == 0 && run.lasted(400) && run.stdout.is_empty(), "{run:?}");
     let lines = run.lines();
     assert!(lines[1].contains("is ready (200)") && lines[2].contains("is unready (503)"), "{lines:?}");
-    assert!(lines[3].starts_with("drained after "), "{lines:?}");
+    assert!(lines.len() == 4 && lines[3].starts_with("drained after "), "{lines:?}");
+}
+
+/// With nothing but a URL: five seconds at least, and three checks a second apart.
+#[test]
+fn the_defaults() {
+    let (address, requests) = answers(&[200, 503]);
+    let run = run(&["60", "--until-unready", &url(address)]);
+    assert!(run.status == 0 && run.lasted(5000), "{run:?}");
+    assert!((4..8).contains(&requests.load(Ordering::SeqCst)), "{requests:?} checks in five seconds: {run:?}");
 }
 
 #[test]
 fn not_before_min() {
-    let address = ready_for(Duration::from_millis(50));
-    let run = run(&["20", "--until-unready", &url(address), "--period", "50ms", "--min", "1"]);
-    assert!(run.took >= Duration::from_secs(1) && run.took < Duration::from_secs(10), "{:?}", run.took);
+    let (address, _) = answers(&[200, 503]);
+    let run = run(&["60", "--until-unready", &url(address), "--period", "50ms", "--min", "1"]);
+    assert!(run.lasted(1000) && run.says("drained after "), "{run:?}");
+}
+
+/// It ends at the last of so many checks in a row that hold, and the first of them comes after one that was ready.
+#[test]
+fn as_many_checks_as_the_threshold() {
+    let rows: [(&'static [u16], &str, usize); 5] = [
+        (&[200, 503], "1", 2),
+        (&[200, 503], "5", 6),
+        (&[200, 503, 503, 200, 503], "3", 7),
+        (&[200, 200, 200, 404], "2", 5),
+        (&[503, 503, 503, 200, 503], "3", 7),
+    ];
+    each(rows, |(statuses, threshold, checks)| {
+        let (address, requests) = answers(statuses);
+        let run = run(&[
+            "60",
+            "--until-unready",
+            &url(address),
+            "--threshold",
+            threshold,
+            "--period=10ms",
+            "--min=0",
+            "--timeout=30",
+        ]);
+        assert!(run.took < EARLY && run.says("drained after "), "{statuses:?}: {run:?}");
+        assert_eq!(requests.load(Ordering::SeqCst), checks, "{statuses:?}: {run:?}");
+    });
+}
+
+/// A round is the period after the one before, by its start.
+#[test]
+fn as_often_as_the_period() {
+    let (address, requests) = answers(&[200]);
+    let run = run(&["2", "--until-unready", &url(address), "--period", "400ms", "--timeout", "60"]);
+    assert!(run.lasted(2000) && run.says("not all that is watched had drained"), "{run:?}");
+    let requests = requests.load(Ordering::SeqCst);
+    assert!((2..=5).contains(&requests), "{requests} checks in two seconds");
 }
 
 #[test]
 fn never_ready_sleeps_in_full() {
-    let arguments = |url: &str| [&["0.8", "--until-unready", url], &FAST[..]].concat().join(" ");
-    let full = run(&arguments(&url(CLOSED)).split(' ').collect::<Vec<_>>());
-    assert!(full.status == 0 && full.took >= Duration::from_millis(800), "{full:?}");
-    assert!(full.lines().last().unwrap().contains("was never ready"), "{full:?}");
-    let assumed =
-        run(&[&arguments(&url(CLOSED)).split(' ').collect::<Vec<_>>()[..], &["--assume-ready", "20"]].concat());
-    assert!(assumed.took >= Duration::from_millis(200) && assumed.took < Duration::from_secs(10), "{assumed:?}");
-    assert!(assumed.lines().last().unwrap().starts_with("drained after"), "{assumed:?}");
+    let unready = url(answers(&[503]).0);
+    let nobody = format!("tcp://{CLOSED}");
+    each([&unready, &nobody], |url| {
+        let watch = [&["--until-unready", url], &FAST[..]].concat();
+        let full = run(&[&["0.8"], &watch[..]].concat());
+        assert!(full.status == 0 && full.lasted(800), "{full:?}");
+        assert!(full.lines().last().unwrap().contains(&format!("{url} was never ready")), "{full:?}");
+        let assumed = run(&[&["60", "--assume-ready"], &watch[..]].concat());
+        assert!(assumed.status == 0 && assumed.lasted(200), "{assumed:?}");
+        assert!(assumed.lines().last().unwrap().starts_with("drained after"), "{assumed:?}");
+    });
 }
 
 #[test]
 fn all_that_is_watched_must_hold() {
-    let urls = [url(ready_for(Duration::from_millis(100))), url(ready_for(Duration::from_millis(700)))];
-    let run = run(&[&["20", "--until-unready", &urls[0], "--until-unready", &urls[1]], &FAST[..]].concat());
-    assert!(run.took >= Duration::from_millis(700) && run.took < Duration::from_secs(10), "{:?}", run.took);
+    let first = url(ready_for(Duration::from_millis(100)));
+    let later = url(ready_for(Duration::from_millis(700)));
+    let both = run(&[&["60", "--until-unready", &first, "--until-unready", &later], &FAST[..]].concat());
+    assert!(both.lasted(700) && both.says("drained after "), "{both:?}");
+
+    // One that was never ready keeps the others from ending it.
+    let unready = url(answers(&[503]).0);
+    let first = url(ready_for(Duration::from_millis(100)));
+    let one = run(&[&["1", "--until-unready", &first, "--until-unready", &unready], &FAST[..]].concat());
+    assert!(one.lasted(1000) && one.says(&format!("{unready} was never ready")), "{one:?}");
 }
 
 #[test]
-fn a_post_starts_the_drain() {
-    let drained = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let address = serve(move |_, mut stream| {
-        let request = read_request(&mut stream);
-        if request.starts_with("POST /drain HTTP/1.1\r\n") && request.contains("\r\nContent-Length: 0\r\n") {
-            drained.store(true, std::sync::atomic::Ordering::SeqCst);
-        }
-        let status = if drained.load(std::sync::atomic::Ordering::SeqCst) { "503 X" } else { "200 OK" };
-        let status = if request.starts_with("POST") { "202 Accepted" } else { status };
-        let _ = stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes());
+fn what_listens_goes_away() {
+    let path = fresh_path("gone");
+    let socket = UnixListener::bind(&*path).unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let urls = [format!("unix:{}", path.display()), format!("tcp://{}", tcp.local_addr().unwrap())];
+    let closing = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        drop((socket, tcp));
+        drop(path);
     });
-    let post = format!("http://{address}/drain");
-    let run = run(&[&["20", "--until-unready", &url(address), "--post", &post], &FAST[..]].concat());
-    assert!(run.status == 0 && run.took < Duration::from_secs(10), "{run:?}");
-    let lines = run.lines();
-    assert!(lines[1].contains("is ready (200)"), "the baseline comes first: {lines:?}");
-    assert_eq!(lines[2], format!("POST {post}: 202"));
-    assert!(lines[4].starts_with("drained after"), "{lines:?}");
+    each(&urls, |url| {
+        let run = run(&[&["60", "--until-unready", url, "--assume-ready"], &FAST[..]].concat());
+        assert!(run.status == 0 && run.took < EARLY && run.says("drained after "), "{run:?}");
+        assert!(run.says("is unready (no such socket)") || run.says("is unready (connection refused)"), "{run:?}");
+    });
+    closing.join().unwrap();
 }
 
-/// A request that fails costs the exit status, and not the drain.
+/// A check that cannot be made says neither that it is ready nor that it has stopped being so.
 #[test]
-fn requests() {
-    let address = serve(|number, mut stream| {
-        let request = read_request(&mut stream);
-        let path = request.split(' ').nth(1).unwrap_or_default().to_string();
-        let response = match (path.as_str(), number) {
-            ("/moved", _) => "302 X\r\nLocation: /ok".to_string(),
-            ("/stalls", _) => "200 X\r\nContent-Length: 9".to_string(),
-            (path, _) => format!("{} X", path.trim_start_matches('/').replace("ok", "200")),
-        };
-        let _ = stream.write_all(format!("HTTP/1.1 {response}\r\n\r\n").as_bytes());
-        let _ = stream.read(&mut [0]);
-    });
-    for (option, url, status, says) in [
-        ("--get", format!("http://{address}/ok"), 0, ": 200"),
-        ("--get", format!("http://{address}/399"), 0, ": 399"),
-        ("--get", format!("http://{address}/moved"), 0, ": 200"),
-        ("--get", format!("http://{address}/stalls"), 0, ": 200"),
-        ("--get", format!("http://{address}/404"), 1, "failed: 404"),
-        ("--post", format!("http://{address}/moved"), 0, ": 302"),
-        ("--post", format!("http://{address}/500"), 1, "failed: 500"),
-        ("--post", format!("http://{CLOSED}/"), 1, "failed: connection refused"),
-        ("--post", "http://unix:/no/socket:/".to_string(), 1, "failed: no such socket"),
-    ] {
-        let run = run(&["0.3", option, &url]);
-        assert_eq!(run.status, status, "{option} {url}: {run:?}");
-        assert!(run.says(says) && run.took >= Duration::from_millis(300), "{option} {url}: {run:?}");
+fn a_local_want_says_nothing() {
+    let address = answers(&[503]).0;
+    for watch in [format!("--until-unready http://{address}/"), format!("--until-idle {}", address.port())] {
+        let options = "--assume-ready --threshold 1 --period 10ms --min 0";
+        let run = run_shell(&format!("ulimit -n 3; exec \"$0\" 1 {watch} {options}"));
+        assert!(run.status == 0 && run.lasted(1000), "{run:?}");
+        assert!(run.says("too many open files") && !run.says("unready (") && !run.says("is idle ("), "{run:?}");
     }
-    let none = run(&["0", "--get", &format!("http://{address}/ok")]);
-    assert!(none.status == 1 && none.says("no time was left"), "{none:?}");
 }
 
-/// However a server behaves, DURATION is the end. The slack is for busy machines.
+/// A server's ways to keep a client waiting.
+#[derive(Clone, Copy)]
+enum Hostile {
+    Silent,
+    /// Says this, and then that again and again, with a pause.
+    Endless(&'static [u8], &'static [u8], Duration),
+    Resets,
+    Loops,
+}
+
+impl Hostile {
+    fn play(self, stream: &mut (impl std::io::Read + Write)) {
+        match self {
+            Hostile::Silent => hold(stream),
+            Hostile::Endless(head, rest, pause) => {
+                read_request(stream);
+                let _ = stream.write_all(head);
+                while stream.write_all(rest).is_ok() {
+                    thread::sleep(pause);
+                }
+            }
+            // What is left unread when a connection is closed resets it.
+            Hostile::Resets => drop(stream.read(&mut [0])),
+            Hostile::Loops => {
+                read_request(stream);
+                let _ = stream.write_all(b"HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
+            }
+        }
+    }
+}
+
+/// However a server behaves, DURATION is the end.
 #[test]
 fn a_hostile_server_cannot_hold_it() {
-    fn forever(stream: &mut TcpStream, bytes: &[u8], pause: Duration) {
-        while stream.write_all(bytes).is_ok() {
-            thread::sleep(pause);
-        }
-    }
-    let no_pause = Duration::ZERO;
-    let drip = Duration::from_millis(100);
-    type Behaviour = (&'static str, fn(&mut TcpStream, &[u8], Duration), &'static [u8], &'static [u8], Duration);
-    let behaviours: [Behaviour; 6] = [
-        ("says nothing", |_, _, _| thread::sleep(Duration::from_secs(3)), b"", b"", no_pause),
-        ("drips", forever, b"HTTP/1.1 200 OK\r\nA: ", b"x", drip),
-        ("drips a body", forever, b"HTTP/1.1 200 OK\r\n\r\n", b"x", drip),
-        ("endless body", forever, b"HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 4096], no_pause),
-        ("endless 1xx", forever, b"", b"HTTP/1.1 100 C\r\n\r\n", no_pause),
-        ("endless headers", forever, b"HTTP/1.1 200 OK\r\n", b"A: b\r\n", no_pause),
+    const NO_PAUSE: Duration = Duration::ZERO;
+    const DRIP: Duration = Duration::from_millis(100);
+    let behaviours = [
+        ("says nothing", Hostile::Silent),
+        ("drips a head", Hostile::Endless(b"HTTP/1.1 200 OK\r\nA: ", b"x", DRIP)),
+        ("drips a body", Hostile::Endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x", DRIP)),
+        ("drips frames", Hostile::Endless(b"\0\0\0\x04\0\0\0\0\0", b"\0\0\x08\x06\0\0\0\0\0pingpong", DRIP)),
+        ("endless body", Hostile::Endless(b"HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 4096], NO_PAUSE)),
+        ("endless 1xx", Hostile::Endless(b"", b"HTTP/1.1 100 C\r\n\r\n", NO_PAUSE)),
+        ("endless headers", Hostile::Endless(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n", NO_PAUSE)),
+        ("endless frames", Hostile::Endless(b"\0\0\0\x04\0\0\0\0\0", b"\0\0\0\x04\0\0\0\0\0", NO_PAUSE)),
+        ("resets", Hostile::Resets),
+        ("redirects to itself", Hostile::Loops),
     ];
-    let running = behaviours.map(|(name, behave, head, rest, pause)| {
-        let address = serve(move |_, mut stream| {
-            read_request(&mut stream);
-            let _ = stream.write_all(head);
-            behave(&mut stream, rest, pause);
+    each(behaviours, |(name, behaviour)| {
+        let tcp = serve(move |_, mut stream| behaviour.play(&mut stream));
+        let socket = serve_unix(move |_, mut stream| behaviour.play(&mut stream));
+        let (http, grpc) = (format!("http://{tcp}/"), format!("grpc://{tcp}"));
+        let unix = format!("http://unix:{}:/", socket.display());
+        let uses = [
+            ("--until-unready", &http),
+            ("--until-unready", &unix),
+            ("--until-unready", &grpc),
+            ("--get", &http),
+            ("--post", &unix),
+        ];
+        each(uses, |(option, url)| {
+            let run = run(&["0.7", option, url, "--period", "100ms", "--timeout", "60"]);
+            assert!(run.lasted(700), "{name}, {option} {url}: {run:?}");
+            assert!(
+                run.status == 0 || run.status == 1 && option != "--until-unready",
+                "{name}, {option} {url}: {run:?}"
+            );
         });
-        thread::spawn(move || {
-            (name, run(&["0.7", "--until-unready", &url(address), "--period", "10ms", "--timeout", "20"]))
-        })
     });
-    for (name, run) in running.map(|row| row.join().unwrap()) {
-        assert!(run.status == 0 && run.took >= Duration::from_millis(700), "{name}: {run:?}");
-        assert!(run.took < Duration::from_secs(5), "{name}: {:?}", run.took);
-    }
 }
 
-fn until_idle(port: u16, duration: &str) -> crate::support::Run {
-    run(&[duration, "--until-idle", &port.to_string(), "--idle-after", "300ms", "--period", "50ms", "--min", "0"])
-}
-
+/// Nobody accepts, and there is no room left to wait.
 #[test]
-fn silence() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    assert!(until_idle(port, "20").says("is idle (0 open)"));
-
-    // Connections that stay open and silent do not hold it, and one that was just made does, for a while.
-    let pool: Vec<_> =
-        (0..3).map(|_| (TcpStream::connect(("127.0.0.1", port)).unwrap(), listener.accept().unwrap().0)).collect();
-    let run = until_idle(port, "20");
-    assert!(run.took >= Duration::from_millis(300) && run.took < Duration::from_secs(10), "{run:?}");
-    assert!(run.says("is busy (3 of 3 connections)") && run.says("is idle (3 open)"), "{run:?}");
-
-    // Bytes that the app has not read hold it to the end.
-    (&pool[0].0).write_all(b"x").unwrap();
-    thread::sleep(Duration::from_millis(400));
-    let run = until_idle(port, "1");
-    assert!(run.took >= Duration::from_secs(1) && run.says("is busy (1 of 3 connections)"), "{run:?}");
-    (&pool[0].1).read_exact(&mut [0]).unwrap();
-
-    // So does one that speaks now and then.
-    let talker = pool[1].0.try_clone().unwrap();
-    let mut hearer = pool[1].1.try_clone().unwrap();
-    thread::spawn(move || while hearer.read(&mut [0]).is_ok_and(|count| count > 0) {});
-    thread::spawn(move || {
-        while (&talker).write_all(b"x").is_ok() {
-            thread::sleep(Duration::from_millis(100));
-        }
+fn a_full_listen_queue_cannot_hold_it() {
+    let path = fresh_path("full");
+    let _unix = full_unix_queue(&path);
+    let (_tcp, _queued, address) = full_tcp_queue();
+    let urls =
+        [format!("unix:{}", path.display()), format!("http://unix:{}:/", path.display()), format!("tcp://{address}")];
+    each(&urls, |url| {
+        let run = run(&["0.5", "--until-unready", url, "--period", "10ms", "--timeout", "60"]);
+        assert!(run.status == 0 && run.lasted(500), "{url}: {run:?}");
     });
-    let run = until_idle(port, "1");
-    assert!(run.took >= Duration::from_secs(1) && run.says("is busy (1 of 3 connections)"), "{run:?}");
-}
-
-#[test]
-fn a_port_that_nobody_listens_at() {
-    let run = until_idle(CLOSED.port(), "0.6");
-    assert!(
-        run.took >= Duration::from_millis(600) && run.says("nothing listens") && run.says("was never ready"),
-        "{run:?}"
-    );
-}
-
-#[test]
-fn a_unix_socket_that_goes_away() {
-    let path = fresh_path("gone");
-    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let url = format!("unix:{}", path.display());
-    let removal = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(300));
-        drop(listener);
-        std::fs::remove_file(path).unwrap();
-    });
-    let run = run(&[&["20", "--until-unready", &url], &FAST[..]].concat());
-    removal.join().unwrap();
-    assert!(
-        run.took >= Duration::from_millis(300) && run.says("is unready (no such socket)") && run.says("drained"),
-        "{run:?}"
-    );
 }

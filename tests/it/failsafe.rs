@@ -1,64 +1,142 @@
 //! A mistake must not cost the drain, and neither must a bug.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::support::{run, run_command, run_shell};
+use crate::support::{EARLY, answers, each, fresh_path, program, run, run_command, start, url};
 
+/// Any mistake: what can be read of the durations is slept, and the mistake is the first thing that is said.
 #[test]
 fn a_mistake_sleeps_all_the_same() {
-    for (arguments, millis) in [
-        (&["0.3", "--frobnicate"][..], 300),
-        (&["--perid", "5", "0.3"], 300),
-        (&["--perid=5", "0.3"], 300),
+    let rows: &[(&[&str], u64)] = &[
+        // The sum of what can be read.
+        (&["0.3", "--frobnicate"], 300),
+        (&["0.3", "-x"], 300),
         (&["0.1", "bogus", "200ms"], 300),
         (&["0.1 bogus 200ms"], 300),
+        (&["", "0.3"], 300),
+        (&["0.3", "-5"], 300),
+        (&["0.3", "+5"], 300),
+        (&["0.3", "5 min"], 5300),
+        (&["0.3", "$(NO_SUCH_VARIABLE)"], 300),
+        (&["0.3", "--", "--min"], 300),
+        // Whatever an option says.
         (&["0.3", "--min", "x"], 300),
+        (&["0.3", "--min", "$(NO_SUCH_VARIABLE)"], 300),
+        (&["0.3", "--min", "0.1", "--min", "0.2"], 300),
+        (&["0.3", "--period", "0"], 300),
+        (&["0.3", "--threshold", "0"], 300),
+        (&["0.3", "--header", "x"], 300),
+        (&["0.3", "--until-idle", "0"], 300),
+        (&["0.3", "--until-unready", "http://nowhere/"], 300),
+        (&["0.3", "--until-unready", "https://localhost/"], 300),
+        (&["0.3", "--get", "tcp://localhost:1"], 300),
+        (&["0.3", "--quiet=yes"], 300),
+        (&["0.3", "--min", "60s", "--bogus"], 300),
+        // A value is no duration, be its option unknown or doubled, and no option is a value.
+        (&["--perid", "5", "0.3"], 300),
+        (&["--perid=5", "0.3"], 300),
+        (&["--asume-ready", "0.3"], 300),
+        (&["--frobnicate", "0.3"], 300),
+        (&["--min", "0.1", "--min", "5", "0.3"], 300),
+        (&["0.3", "--min", "--period", "1"], 300),
+        (&["0.3", "--min"], 300),
+        (&["0", "--frobnicate"], 0),
+        // --min in its place where there is none, and what can be read of nothing is five seconds.
         (&["x", "--min", "0.3"], 300),
         (&["--min", "0.3"], 300),
-        (&["0.3", "--until-unready", "http://nowhere/"], 300),
-        (&["0.3", "--until-unready", "http://localhost:1/", "--threshold", "0"], 300),
-        (&["0.3", "--header", "x"], 300),
-        (&["0.3", "$(NO_SUCH_VARIABLE)"], 300),
-        (&["0.3", "--min", "--period", "1"], 300),
-        (&["0", "--frobnicate"], 0),
-    ] {
+        (&["bogus"], 5000),
+        (&["bogus", "--min", "x"], 5000),
+        (&[], 5000),
+    ];
+    each(rows, |(arguments, millis)| {
         let run = run(arguments);
-        assert_eq!(run.status, 2, "{arguments:?}");
-        assert!(run.took >= Duration::from_millis(millis), "{arguments:?} took {:?}", run.took);
-        assert!(run.took < Duration::from_millis(millis + 4000), "{arguments:?} took {:?}", run.took);
-        assert!(run.lines()[0].starts_with("error: "), "{arguments:?}: {}", run.stderr);
+        assert!(run.status == 2 && run.lasted(*millis), "{arguments:?}: {run:?}");
+        assert!(run.lines()[0].starts_with("error: ") && run.stdout.is_empty(), "{arguments:?}: {run:?}");
+    });
+}
+
+/// Too long is as good as forever, so that it is still there when it is ended.
+#[test]
+fn what_is_too_long() {
+    let rows: &[(&[&str], &str)] = &[
+        (&["40d"], "2592000s"),
+        (&["1M"], "2592000s"),
+        (&["20d", "20d"], "2592000s"),
+        (&["99999999999999999999"], "2592000s"),
+        (&["bogus", "--min", "40d"], "2592000s"),
+        (&["infinity", "--bogus"], "infinity"),
+    ];
+    each(rows, |(arguments, sleeps)| {
+        let mut running = start(&mut program(arguments), Stdio::piped());
+        while !running.line().starts_with(&format!("sleeping {sleeps} all the same")) {}
+        running.signal("TERM");
+        assert_eq!(running.finish().status, 143, "{arguments:?}");
+    });
+}
+
+#[test]
+fn it_says_so_at_once_and_all_of_it() {
+    let mut running = start(&mut program(&["60", "1x", "--min=y", "--bogus", "--threshold=0"]), Stdio::piped());
+    let mut mistakes = [(); 4].map(|()| running.line());
+    mistakes.sort();
+    for (mistake, about) in mistakes.iter().zip(["'1x'", "--min: 'y'", "--threshold: '0'", "unknown option '--bogus'"])
+    {
+        assert!(mistake.starts_with(&format!("error: {about}")), "{about:?}: {mistakes:?}");
     }
 }
 
-/// Nothing readable: five seconds. Too long: as good as forever, so that it is still there when it is ended.
 #[test]
-fn what_cannot_be_read() {
-    let five = run(&["bogus"]);
-    assert!(five.status == 2 && five.took >= Duration::from_secs(5), "{five:?}");
-    for line in ["40d", "99999999999999999999", "1M"] {
-        let run = run_shell(&format!("\"$0\" {line} & sleep 0.3; kill $! && wait $!"));
-        assert!(run.status == 143 && run.says("sleeping 2592000s"), "{line}: {run:?}");
-    }
+fn nothing_is_watched_or_requested_then() {
+    let (address, requests) = answers(&[200]);
+    let url = url(address);
+    let run = run(&["0.3", "--bogus", "--post", &url, "--until-unready", &url, "--period", "10ms"]);
+    assert_eq!((run.status, requests.load(Ordering::SeqCst)), (2, 0), "{run:?}");
 }
 
 #[test]
 fn the_mistake_is_also_in_the_log_file() {
-    let file = crate::support::fresh_path("log");
+    let file = fresh_path("log");
     let run = run(&["0.1", "--quiet", "--bogus", "--log-file", file.to_str().unwrap()]);
-    let log = std::fs::read_to_string(&file).unwrap();
-    std::fs::remove_file(&file).unwrap();
+    let log = fs::read_to_string(&*file).unwrap();
     assert!(run.says("unknown option '--bogus'") && log.contains("unknown option '--bogus'"), "{run:?}: {log}");
+}
+
+/// As long as Linux lets a line and an argument be, and of any bytes.
+#[test]
+fn a_line_like_no_other() {
+    let durations = vec!["0.00001"; 30_000];
+    let many = run(&durations);
+    assert!(many.status == 0 && many.lasted(300), "{many:?}");
+    let long = "x".repeat(130_000);
+    let run = run_command(
+        program(&["0.3", &long, "--min", &long]).arg(OsStr::from_bytes(b"\xff\n")).arg(format!("--{long}")),
+    );
+    assert!(run.status == 2 && run.lasted(300) && run.lines().len() == 6, "{run:?}");
 }
 
 /// What std and libc do where they cannot go on, such as without memory.
 #[test]
 fn an_abort_sleeps_what_is_left() {
-    let run = run_shell("\"$0\" 1 & sleep 0.3; kill -ABRT $!; wait $!");
-    assert_eq!(run.status, 2);
-    assert!(run.took >= Duration::from_secs(1), "{:?}", run.took);
-    assert!(run.says("a bug, please report it"), "{}", run.stderr);
+    let mut running = start(&mut program(&["1"]), Stdio::piped());
+    running.line();
+    running.signal("ABRT");
+    let run = running.finish();
+    assert!(run.status == 2 && run.lasted(1000), "{run:?}");
+    assert!(run.says("a bug, please report it"), "{run:?}");
+
+    let mut running = start(&mut program(&["60"]), Stdio::piped());
+    running.line();
+    running.signal("ABRT");
+    running.line();
+    running.signal("TERM");
+    let run = running.finish();
+    assert!(run.status == 143 && run.took < EARLY, "it can still be ended: {run:?}");
 }
 
 /// This test's own program, started once more, panics as a bug would.
@@ -73,11 +151,7 @@ fn a_panic_sleeps_what_is_left() {
     let name = "failsafe::a_panic_sleeps_what_is_left";
     let mut command = Command::new(std::env::current_exe().unwrap());
     let run = run_command(command.arg0("panics").args([name, "--exact", "--nocapture"]).env(CHILD, "1"));
-    assert_eq!(run.status, 2, "{run:?}");
-    assert!(run.took >= Duration::from_millis(700), "{:?}", run.took);
-    assert!(
-        run.says("drain-sleep: a bug, please report it: ") && run.says("on purpose\\x0ain two lines"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.status == 2 && run.lasted(700), "{run:?}");
+    assert!(run.says("drain-sleep: a bug, please report it: "), "{run:?}");
+    assert!(run.says("on purpose\\x0ain two lines"), "{run:?}");
 }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
 
-use crate::support::{PROGRAM, fresh_path, run, run_shell};
+use crate::support::{EARLY, Fresh, PROGRAM, answers, fresh_path, program, run, run_command, run_shell, start};
 
 fn is_a_copy(path: &Path) -> bool {
     let mode = fs::metadata(path).unwrap().permissions().mode();
@@ -12,10 +14,10 @@ fn is_a_copy(path: &Path) -> bool {
 }
 
 /// A folder, and how to name things in it.
-fn folder() -> (std::path::PathBuf, impl Fn(&str) -> String) {
+fn folder() -> (Fresh, impl Fn(&str) -> String) {
     let folder = fresh_path("install");
-    fs::create_dir(&folder).unwrap();
-    let inside = folder.clone();
+    fs::create_dir(&*folder).unwrap();
+    let inside = folder.to_path_buf();
     (folder, move |name: &str| format!("{}/{name}", inside.display()))
 }
 
@@ -32,51 +34,98 @@ fn targets() {
     let outside = fresh_path("outside");
     fs::create_dir(path("directory")).unwrap();
     symlink(path("directory"), path("link-to-directory")).unwrap();
-    fs::write(&outside, "untouched").unwrap();
-    symlink(&outside, path("link-to-file")).unwrap();
+    fs::write(&*outside, "untouched").unwrap();
+    symlink(&*outside, path("link-to-file")).unwrap();
+    fs::hard_link(&*outside, path("hard-link")).unwrap();
+    symlink(path("nowhere"), path("dangling-link")).unwrap();
+    symlink(path("loop"), path("loop")).unwrap();
     fs::write(path("file"), "old").unwrap();
+    fs::write(path("read-only"), "old").unwrap();
+    fs::set_permissions(path("read-only"), fs::Permissions::from_mode(0o444)).unwrap();
     for (target, lands_in) in [
-        (path("new"), path("new")),
-        (path("new"), path("new")), // again, over itself
-        (path("file"), path("file")),
-        (path("directory"), path("directory/drain-sleep")),
-        (path("directory/"), path("directory/drain-sleep")),
-        (path("link-to-directory"), path("directory/drain-sleep")),
-        (path("link-to-file"), path("link-to-file")),
+        ("new", "new"),
+        ("new", "new"), // again, over itself
+        ("file", "file"),
+        ("read-only", "read-only"),
+        ("directory", "directory/drain-sleep"),
+        ("directory/", "directory/drain-sleep"),
+        ("directory/other", "directory/other"),
+        ("link-to-directory", "directory/drain-sleep"),
+        ("link-to-directory/", "directory/drain-sleep"),
+        // A link is replaced, not written through.
+        ("link-to-file", "link-to-file"),
+        ("hard-link", "hard-link"),
+        ("dangling-link", "dangling-link"),
+        ("loop", "loop"),
     ] {
-        let run = run(&["--install", &target, "20s", "--until-idle", "8080"]);
+        let run = run(&["--install", &path(target), "20s", "--until-idle", "8080"]);
         assert_eq!((run.status, run.stdout.as_str()), (0, ""), "{target}: {run:?}");
-        assert!(is_a_copy(Path::new(&lands_in)), "{target}");
+        assert!(run.lines().len() == 1 && run.says("installed "), "{target}: {run:?}");
+        assert!(is_a_copy(Path::new(&path(lands_in))), "{target}");
+        assert!(!fs::symlink_metadata(path(lands_in)).unwrap().is_symlink(), "{target}");
     }
-    assert_eq!(fs::read_to_string(&outside).unwrap(), "untouched");
-    assert!(
-        !fs::symlink_metadata(path("link-to-file")).unwrap().is_symlink(),
-        "a link is replaced, not written through"
-    );
-    assert_eq!(
-        names(&folder),
-        ["directory", "file", "link-to-directory", "link-to-file", "new"],
-        "nothing is left behind"
-    );
-    fs::remove_dir_all(folder).unwrap();
-    fs::remove_file(outside).unwrap();
+    assert_eq!(fs::read_to_string(&*outside).unwrap(), "untouched");
+    let expected = [
+        "dangling-link",
+        "directory",
+        "file",
+        "hard-link",
+        "link-to-directory",
+        "link-to-file",
+        "loop",
+        "new",
+        "read-only",
+    ];
+    assert_eq!(names(&folder), expected, "nothing is left behind");
+    assert_eq!(names(Path::new(&path("directory"))), ["drain-sleep", "other"]);
+}
+
+#[test]
+fn relative_to_the_working_directory() {
+    let (_folder, path) = folder();
+    for (target, lands_in) in [("x", "x"), ("./y", "y"), (".", "drain-sleep"), ("../in/z", "in/z")] {
+        let inside = path("in");
+        fs::create_dir_all(&inside).unwrap();
+        let run = run_command(program(&["--install", target]).current_dir(&inside).env_clear());
+        let lands_in = if target.contains("..") { path(lands_in) } else { format!("{inside}/{lands_in}") };
+        assert!(run.status == 0 && is_a_copy(Path::new(&lands_in)), "{target}: {run:?}");
+    }
+    assert_eq!(names(Path::new(&path("in"))), ["drain-sleep", "x", "y", "z"]);
+}
+
+/// It says what a hook with the rest of the line would say, and neither drains nor logs to the hook's file.
+#[test]
+fn only_installs() {
+    let (folder, path) = folder();
+    let (address, requests) = answers(&[200]);
+    let watch = format!("http://{address}/");
+    let (log, target) = (path("log"), path("x"));
+    let line = ["60", "--until-unready", &watch, "--post", &watch, "--log-file", &log];
+    let installed = run(&[&["--install", &target], &line[..]].concat());
+    assert!(installed.status == 0 && installed.took < EARLY, "{installed:?}");
+    assert_eq!((names(&folder), requests.load(Ordering::SeqCst)), (vec!["x".to_string()], 0));
+    fs::remove_file(&target).unwrap();
+    let checked = run(&[&["--check", "--install", &target], &line[..]].concat());
+    assert!(checked.status == 0 && checked.stdout.contains("draining for 5s to 60s"), "{checked:?}");
+    assert!(names(&folder).is_empty(), "--check installs nothing");
 }
 
 #[test]
 fn whatever_the_umask() {
-    let (folder, path) = folder();
+    let (_folder, path) = folder();
     let run = run_shell(&format!("umask 077; exec \"$0\" --install {}", path("x")));
     assert!(run.status == 0 && is_a_copy(Path::new(&path("x"))), "{run:?}");
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn over_a_copy_that_runs() {
-    let (folder, path) = folder();
+    let (_folder, path) = folder();
     assert_eq!(run(&["--install", &path("x")]).status, 0);
-    let run = run_shell(&format!("{} 0.5 & \"$0\" --install {} && wait $!", path("x"), path("x")));
-    assert!(run.status == 0 && run.says("slept 0.5"), "{run:?}");
-    fs::remove_dir_all(folder).unwrap();
+    let mut running = start(Command::new(path("x")).arg("0.5"), Stdio::piped());
+    running.line();
+    assert_eq!(run(&["--install", &path("x")]).status, 0);
+    let run = running.finish();
+    assert!(run.status == 0 && run.lasted(500), "{run:?}");
 }
 
 #[test]
@@ -91,26 +140,69 @@ fn leftovers_and_others_are_in_nobodys_way() {
     assert_eq!(run.stderr.matches("installed").count(), 8, "{run:?}");
     assert_eq!(names(&folder), [".drain-sleep.0", "x"]);
     assert_eq!(fs::read_to_string(path(".drain-sleep.0")).unwrap(), "a killed run's");
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn failures() {
     let (folder, path) = folder();
     fs::write(path("file"), "old").unwrap();
-    for (arguments, status, says) in [
-        (vec![path("missing/x")], 1, path("missing/x")),
-        (vec![path("missing/")], 1, path("missing/drain-sleep")),
-        (vec![path("file/")], 1, path("file/drain-sleep")),
-        (vec![path("file"), "20x".to_string()], 2, "'20x'".to_string()),
-        (vec![path("file"), "--min".to_string(), "3".to_string()], 2, "no DURATION".to_string()),
-        (vec![path("file"), "20".to_string(), "--bogus".to_string()], 2, "--bogus".to_string()),
-    ] {
-        let run = run(&[&["--install"], &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat());
-        assert!(run.status == status && run.says(&says), "{arguments:?}: {run:?}");
-        assert!(run.took.as_secs() < 4, "it fails at once: {:?}", run.took);
+    fs::create_dir_all(path("full/drain-sleep")).unwrap();
+    let long = path(&"x".repeat(300));
+    let (file, missing, full) = (path("file"), path("missing"), path("full"));
+    let (beyond, into_missing, into_file) = (format!("{missing}/x"), format!("{missing}/"), format!("{file}/"));
+    let rows: &[(&[&str], i32, &str)] = &[
+        (&[&beyond], 1, &beyond),
+        (&[&into_missing], 1, &into_missing),
+        (&[&into_file], 1, &into_file),
+        (&[&full], 1, &full), // there is a directory where it should go
+        (&[&long], 1, "name too long"),
+        (&[""], 1, "cannot install to ''"),
+        (&["/proc/drain-sleep"], 1, "/proc/drain-sleep"),
+        // Mistakes, of which the copy would die at the end of a pod.
+        (&[&file, "20x"], 2, "'20x'"),
+        (&[&file, "--min", "3"], 2, "no DURATION"),
+        (&[&file, "20", "--bogus"], 2, "--bogus"),
+        (&[&file, "--until-unready", "https://localhost/", "20"], 2, "https://localhost/"),
+        (&[&file, "20", "$(NO_SUCH_VARIABLE)"], 2, "NO_SUCH_VARIABLE"),
+        (&[&file, "--install", &file, "20"], 2, "--install is given twice"),
+    ];
+    for (arguments, status, says) in rows {
+        let run = run_command(program(&[&["--install"], *arguments].concat()).current_dir(&*folder));
+        assert!(run.status == *status && run.says(says), "{arguments:?}: {run:?}");
+        assert!(run.lines().iter().all(|line| line.starts_with("error: ")) && run.stdout.is_empty(), "{run:?}");
+        assert_eq!(names(&folder), ["file", "full"], "{arguments:?}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "old", "{arguments:?}");
     }
-    assert_eq!(names(&folder), ["file"]);
-    assert_eq!(fs::read_to_string(path("file")).unwrap(), "old");
-    fs::remove_dir_all(folder).unwrap();
+    assert_eq!(names(Path::new(&full)), ["drain-sleep"]);
+}
+
+/// However little of it can be read, `--install` and `--check` drain nothing.
+#[test]
+fn mistaken_itself() {
+    for (arguments, says) in [
+        (&["--install"][..], "--install takes PATH"),
+        (&["--install", "--min", "0.1", "0.1"], "--install takes PATH"),
+        (&["--install=$(NO_SUCH_VARIABLE)", "0.1"], "NO_SUCH_VARIABLE"),
+        (&["--check=yes", "0.1"], "--check takes no value"),
+    ] {
+        let run = run(arguments);
+        assert!(run.status == 2 && run.says(says) && !run.says("sleeping"), "{arguments:?}: {run:?}");
+    }
+}
+
+/// There is no room for all of it: no half of it is left, nor in the way of what was there.
+#[test]
+fn no_room() {
+    let (folder, path) = folder();
+    fs::write(path("x"), "old").unwrap();
+    let run = run_shell(&format!("ulimit -f 8; exec \"$0\" --install {}", path("x")));
+    assert!(run.status == 1 && run.says("file too large") && run.says(&path("x")), "{run:?}");
+    assert_eq!((names(&folder), fs::read_to_string(path("x")).unwrap()), (vec!["x".to_string()], "old".to_string()));
+}
+
+#[test]
+fn with_everything_closed() {
+    let (_folder, path) = folder();
+    let run = run_shell(&format!("exec \"$0\" --install {} 20s <&- >&- 2>&-", path("x")));
+    assert!(run.status == 0 && is_a_copy(Path::new(&path("x"))), "{run:?}");
 }

@@ -1,31 +1,67 @@
 //! Signals: two end the drain at once, none shortens it otherwise.
 
+use std::process::{Command, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 
-use crate::support::run_shell;
+use crate::support::{EARLY, PROGRAM, Running, each, hold, program, serve, start};
 
-#[test]
-fn int_and_term_end_it() {
-    for (signal, status) in [("INT", 130), ("TERM", 143)] {
-        // A shell lets a job in the background ignore SIGINT, so that the program's own handler is what ends it.
-        let run = run_shell(&format!("\"$0\" 60 & sleep 0.3; kill -{signal} $!; wait $!"));
-        assert_eq!(run.status, status, "{run:?}");
-        assert!(run.took < Duration::from_secs(10) && run.says(&format!("ended by SIG{signal} after 0.")), "{run:?}");
-    }
+/// A run that has said the first thing it has to say, so that its handlers are there.
+fn begun(arguments: &[&str]) -> Running {
+    let mut running = start(&mut program(arguments), Stdio::piped());
+    running.line();
+    running
 }
 
 #[test]
-fn after_a_mistake_too() {
-    let run = run_shell("\"$0\" 60 --bogus & sleep 0.3; kill -TERM $!; wait $!");
-    assert_eq!(run.status, 143, "{run:?}");
+fn int_and_term_end_it() {
+    let silent = format!("http://{}/", serve(|_, mut stream| hold(&mut stream)));
+    let rows: &[&[&str]] =
+        &[&["60"], &["infinity"], &["60", "--bogus"], &["60", "--until-unready", &silent, "--timeout", "60"]];
+    let signals = [("INT", 130), ("TERM", 143)];
+    each(rows.iter().flat_map(|row| signals.map(|signal| (row, signal))), |(arguments, (signal, status))| {
+        let running = begun(arguments);
+        running.signal(signal);
+        let run = running.finish();
+        assert_eq!(run.status, status, "{run:?}");
+        assert!(run.took < EARLY && run.says(&format!("ended by SIG{signal} after ")), "{run:?}");
+    });
+}
+
+/// As of a job that a shell starts in the background.
+#[test]
+fn although_they_were_ignored() {
+    for (signal, status) in [("INT", 130), ("TERM", 143)] {
+        let script = "trap '' INT TERM; exec \"$0\" 60";
+        let mut running = start(Command::new("sh").args(["-c", script, PROGRAM]), Stdio::piped());
+        running.line();
+        running.signal(signal);
+        assert_eq!(running.finish().status, status);
+    }
 }
 
 #[test]
 fn others_do_not_shorten_it() {
-    for signals in
-        ["kill -PIPE $!", "kill -XFSZ $!", "kill -STOP $!; sleep 0.2; kill -CONT $!", "kill -WINCH $!; kill -CHLD $!"]
-    {
-        let run = run_shell(&format!("\"$0\" 0.8 & sleep 0.2; {signals}; wait $!"));
-        assert!(run.status == 0 && run.took >= Duration::from_millis(800), "{signals}: {run:?}");
-    }
+    let rows: &[&[&str]] =
+        &[&["PIPE"], &["XFSZ"], &["WINCH", "CHLD", "URG"], &["STOP", "CONT"], &["STOP", "TSTP", "CONT"]];
+    each(rows, |signals| {
+        let running = begun(&["0.8"]);
+        for signal in *signals {
+            running.signal(signal);
+            sleep(Duration::from_millis(100));
+        }
+        let run = running.finish();
+        assert!(run.status == 0 && run.lasted(800), "{signals:?}: {run:?}");
+    });
+}
+
+/// The time that it was stopped counts, so that it cannot outlast the grace period.
+#[test]
+fn stopped_beyond_its_end() {
+    let running = begun(&["0.3"]);
+    running.signal("STOP");
+    sleep(Duration::from_millis(600));
+    running.signal("CONT");
+    let run = running.finish();
+    assert!(run.status == 0 && run.lasted(600), "{run:?}");
 }

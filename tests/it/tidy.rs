@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::support::run;
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    fs::read_to_string(root().join(path)).unwrap()
 }
 
 /// The words of a text that look like options.
@@ -29,6 +33,44 @@ fn the_readme_lists_the_options_that_there_are() {
     assert!(usage.len() == 3 && usage.iter().all(|line| readme.contains(&format!("    {line}\n"))), "{usage:?}");
 }
 
+/// Each option's default, by its name: the README's third column, and what `--help` has in brackets.
+#[test]
+fn the_readme_has_the_same_defaults() {
+    let readme = read("README.md");
+    let table = readme.lines().filter(|line| line.starts_with("| `--")).map(|line| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        (cells[1].trim_matches('`').split(' ').next().unwrap(), cells[3].split('`').nth(1).unwrap_or_default())
+    });
+    let help = run(&["--help"]).stdout;
+    let listed = help.lines().filter(|line| line.starts_with("  --")).map(|line| {
+        let default = line.split_once('[').map_or("", |(_, default)| default.split([',', ']']).next().unwrap());
+        (line.trim().split(' ').next().unwrap(), default)
+    });
+    let with_default = |options: &mut dyn Iterator<Item = (&str, &str)>| -> BTreeSet<(String, String)> {
+        options.filter(|(_, default)| !default.is_empty()).map(|(a, b)| (a.to_string(), b.to_string())).collect()
+    };
+    let defaults = with_default(&mut { listed });
+    assert_eq!(with_default(&mut { table }), defaults);
+    assert_eq!(defaults.len(), 5, "{defaults:?}");
+}
+
+/// The README's log is one that there is: its first line is what `--check` says of the README's own example.
+#[test]
+fn the_readme_shows_a_real_log() {
+    let plan = run(&["--check", "20s", "--until-idle", "8080", "--log-file", "/proc/1/fd/2"]).stdout;
+    assert!(read("README.md").contains(&format!("    drain-sleep: {plan}")), "{plan}");
+}
+
+/// The manifest's is what `--version`, the lock file and the image say.
+#[test]
+fn one_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(run(&["--version"]).stdout, format!("drain-sleep {version}\n"));
+    let locked = format!("name = \"drain-sleep\"\nversion = \"{version}\"\n");
+    assert!(read("Cargo.lock").contains(&locked));
+    assert!(read("Dockerfile").contains(&format!("org.opencontainers.image.version=\"{version}\"")));
+}
+
 #[test]
 fn one_dependency() {
     let manifest = read("Cargo.toml");
@@ -48,19 +90,28 @@ fn the_toolchain_is_the_same_everywhere() {
 
 #[test]
 fn unsafe_code_is_where_it_is_said_to_be() {
-    fn search(folder: &Path, found: &mut BTreeSet<String>) {
-        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if entry.is_dir() {
-                search(&entry, found);
-            } else if entry.extension().is_some_and(|e| e == "rs")
-                && fs::read_to_string(&entry).unwrap().contains("allow(unsafe_code)")
-            {
-                found.insert(entry.file_name().unwrap().to_str().unwrap().to_string());
-            }
+    const FILES: [&str; 4] = ["src/heap.rs", "src/main.rs", "src/sys.rs", "src/unwind.rs"];
+    let mut found = BTreeSet::new();
+    for file in sources(&root().join("src")) {
+        let code: String = fs::read_to_string(&file).unwrap().lines().map(|l| l.split("//").next().unwrap()).collect();
+        if code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe") {
+            found.insert(file.strip_prefix(root()).unwrap().to_str().unwrap().to_string());
         }
     }
-    let mut found = BTreeSet::new();
-    search(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-    assert_eq!(found, ["heap.rs", "main.rs", "sys.rs", "unwind.rs"].map(String::from).into());
-    assert!(read("src/lib.rs").contains("#![deny(unsafe_code)]"));
+    assert_eq!(found, FILES.map(String::from).into());
+    let readme = read("README.md");
+    assert!(FILES.iter().all(|file| readme.contains(&format!("`{file}`"))), "the README says so");
+}
+
+/// All Rust files in a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            files.extend(sources(&entry));
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            files.push(entry);
+        }
+    }
+    files
 }

@@ -1,51 +1,58 @@
 //! What the contract of HTTP checks says of each kind of answer: a table, a row a case, each played by a real server.
 
-use std::io::Write;
-use std::net::{Shutdown, TcpListener};
-use std::os::fd::AsRawFd;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{CLOSED, fresh_path, read_request, run, serve, serve_unix};
+use crate::support::{
+    CLOSED, answer, each, fresh_path, full_tcp_queue, full_unix_queue, hold, program, read_request, serve, serve_unix,
+    start,
+};
 
-/// What the log says of the first check of a URL.
-fn first_verdict(url: &str, arguments: &[&str]) -> String {
-    let run = run(&[&["0.4", "--until-unready", url, "--timeout", "0.3"], arguments].concat());
-    assert_eq!(run.status, 0, "{run:?}");
-    let line = run.lines()[1].strip_prefix(url).expect("it names the URL").to_string();
-    line.strip_prefix(" is ").and_then(|line| line.split_once(" at ")).expect("a verdict and a time").0.to_string()
+/// What the log says of the first check of a URL. The drain itself is not waited for.
+pub fn first_verdict(url: &str, arguments: &[&str]) -> String {
+    let mut running = start(&mut program(&[&["infinity", "--until-unready", url], arguments].concat()), Stdio::piped());
+    running.line();
+    let line = running.line();
+    let verdict = line.strip_prefix(&format!("{url} is ")).and_then(|rest| rest.split_once(" at "));
+    verdict.unwrap_or_else(|| panic!("a verdict and a time: {line}")).0.to_string()
+}
+
+/// As long as the busiest machine needs, save where the time-out is what is to be seen.
+pub fn timeout_for(verdict: &str) -> [&'static str; 2] {
+    ["--timeout", if verdict == TIMED_OUT { "0.3" } else { "60" }]
 }
 
 /// Plays `responses`, one a connection and the last one again and again; in them, HERE stands for the server's address.
 /// The verdict must be the same over TCP and over a Unix socket.
-fn check(name: &'static str, responses: Vec<Vec<u8>>, verdict: &'static str) -> thread::JoinHandle<()> {
-    fn play(stream: &mut (impl std::io::Read + Write), number: usize, responses: &[Vec<u8>], here: &str) {
+fn check(name: &str, responses: &[Vec<u8>], verdict: &str) {
+    fn play(stream: &mut (impl Read + Write), response: &[u8], here: &str) {
         read_request(stream);
-        let response = &responses[number.min(responses.len() - 1)];
-        let parts: Vec<&[u8]> = response.split_inclusive(|&b| b == PAUSE).collect();
-        for part in parts {
-            let text = part.strip_suffix(&[PAUSE]).unwrap_or(part);
-            let text: Vec<u8> =
-                String::from_utf8(text.to_vec()).map_or(text.to_vec(), |t| t.replace("HERE", here).into_bytes());
-            let _ = stream.write_all(&text);
-            if part.ends_with(&[PAUSE]) {
-                thread::sleep(Duration::from_millis(20));
+        for part in response.split_inclusive(|&b| b == PAUSE || b == HOLD) {
+            let text = part.strip_suffix(&[PAUSE]).or(part.strip_suffix(&[HOLD])).unwrap_or(part);
+            let here = String::from_utf8(text.to_vec()).map(|text| text.replace("HERE", here).into_bytes());
+            let _ = stream.write_all(&here.unwrap_or(text.to_vec()));
+            match part.last() {
+                Some(&PAUSE) => thread::sleep(Duration::from_millis(20)),
+                Some(&HOLD) => hold(stream),
+                _ => {}
             }
         }
     }
-    thread::spawn(move || {
-        let over_unix = responses.clone();
-        let address = serve(move |number, mut stream| {
-            let here = stream.local_addr().unwrap().to_string();
-            play(&mut stream, number, &responses, &here);
-        });
-        let got = first_verdict(&format!("http://{address}/"), &[]);
-        assert_eq!(got, verdict, "{name}");
-        let socket = serve_unix(move |number, mut stream| play(&mut stream, number, &over_unix, "localhost"));
-        let got = first_verdict(&format!("http://unix:{}:/", socket.display()), &[]);
-        let _ = std::fs::remove_file(socket);
-        assert_eq!(got, verdict, "{name}, over a Unix socket");
-    })
+    let (over_tcp, over_unix) = (responses.to_vec(), responses.to_vec());
+    let address = serve(move |number, mut stream| {
+        let here = stream.local_addr().unwrap().to_string();
+        play(&mut stream, &over_tcp[number.min(over_tcp.len() - 1)], &here);
+    });
+    assert_eq!(first_verdict(&format!("http://{address}/a/b"), &timeout_for(verdict)), verdict, "{name}");
+    let socket = serve_unix(move |number, mut stream| {
+        play(&mut stream, &over_unix[number.min(over_unix.len() - 1)], "localhost");
+    });
+    let got = first_verdict(&format!("http://unix:{}:/a/b", socket.display()), &timeout_for(verdict));
+    assert_eq!(got, verdict, "{name}, over a Unix socket");
 }
 
 fn ok(rest: &str) -> Vec<u8> {
@@ -56,8 +63,12 @@ fn redirect(location: &str) -> Vec<u8> {
     format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n").into_bytes()
 }
 
-/// In a script, so that what follows comes in a read of its own.
+/// In a response: what follows comes in a read of its own.
 const PAUSE: u8 = b'~';
+/// In a response: nothing follows, nor the end.
+const HOLD: u8 = b'^';
+
+pub const TIMED_OUT: &str = "unready (timed out)";
 
 const MALFORMED: &str = "unready (malformed status line)";
 const BAD_HEADER: &str = "unready (malformed header)";
@@ -83,11 +94,7 @@ fn answers() {
         ("304", status("HTTP/1.1 304 Not Modified"), "ready (304)"),
         ("400", status("HTTP/1.1 400 X"), "unready (400)"),
         ("503", status("HTTP/1.1 503 X"), "unready (503)"),
-        (
-            "503 whose body stalls",
-            b"HTTP/1.1 503 X\r\nContent-Length: 5\r\n\r\n~~~~~~~~~~~~~~~~~~~~~~~~~".to_vec(),
-            "unready (timed out)",
-        ),
+        ("503 whose body stalls", b"HTTP/1.1 503 X\r\nContent-Length: 5\r\n\r\n^".to_vec(), TIMED_OUT),
         ("199", b"HTTP/1.1 199 X\r\n\r\nHTTP/1.1 200 OK\r\n\r\n".to_vec(), READY),
         ("100, then 200", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n".to_vec(), READY),
         (
@@ -129,6 +136,15 @@ fn answers() {
         ("chunks", chunked("2\r\nok\r\n0\r\n\r\n"), READY),
         ("chunks in pieces", chunked("2~\r\no~k\r~\n0\r~\n\r~\n"), READY),
         ("chunks with extensions and trailers", chunked("2;a=b\r\nok\r\n0\r\nA: b\r\n\r\n"), READY),
+        ("a head that stalls", ok("A: b\r\n^"), TIMED_OUT),
+        ("a body that stalls", ok("Content-Length: 3\r\n\r\nok^"), TIMED_OUT),
+        ("a body without a length that stalls", ok("\r\nok^"), TIMED_OUT),
+        ("chunks that stall", chunked("2\r\nok\r\n^"), TIMED_OUT),
+        ("one that stalls past 10 KiB", ok(&format!("\r\n{}^", kib(10))), READY),
+        ("one that is over, and stalls", ok("Content-Length: 2\r\n\r\nok^"), READY),
+        ("gzip is not decoded", ok("Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok"), READY),
+        ("a body where there is none", b"HTTP/1.1 204 X\r\nContent-Length: 9\r\n\r\n^".to_vec(), "ready (204)"),
+        ("a head of 15 KiB", ok(&format!("A: {}\r\nContent-Length: 0\r\n\r\n", kib(15))), READY),
         ("chunks broken off", chunked("2\r\nok\r\n"), BROKEN_OFF),
         ("a malformed size", chunked("x\r\nok\r\n0\r\n\r\n"), BAD_CHUNK),
         ("a malformed end", chunked("1\r\nok\r\n0\r\n\r\n"), BAD_CHUNK),
@@ -146,47 +162,83 @@ fn answers() {
         ("a redirect to ftp", redirect("ftp://HERE/"), "unready (redirect to a scheme that is not http)"),
         ("a Location that does not parse", redirect("http://%zz/"), "unready (malformed Location)"),
         ("a Location with a port that is none", redirect("http://HERE:x/"), "unready (malformed Location)"),
+        ("a Location with a bad escape", redirect("/%zz"), "unready (malformed Location)"),
+        ("another host by another name", redirect("http://127.0.0.2/"), "ready (302)"),
+        ("a redirect to no authority", redirect("file:///x"), "ready (302)"),
+        ("the first Location counts", redirect("http://example.com/\r\nLocation: /"), "ready (302)"),
         ("a loop", redirect("/"), "unready (more than 9 redirects)"),
         ("300 is not followed", b"HTTP/1.1 300 X\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n".to_vec(), "ready (300)"),
         (
             "another host, whose body stalls",
-            b"HTTP/1.1 302 X\r\nLocation: http://example.com/\r\nContent-Length: 1\r\n\r\n~~~~~~~~~~~~~~~~~~~~~~~~~"
-                .to_vec(),
-            "unready (timed out)",
+            b"HTTP/1.1 302 X\r\nLocation: http://example.com/\r\nContent-Length: 1\r\n\r\n^".to_vec(),
+            TIMED_OUT,
         ),
     ];
-    let running: Vec<_> =
-        rows.into_iter().map(|(name, response, verdict)| check(name, vec![response], verdict)).collect();
-    let failed = running.into_iter().filter_map(|row| row.join().err()).count();
-    assert_eq!(failed, 0, "rows failed, see above");
+    each(rows, |(name, response, verdict)| check(name, &[response], verdict));
 }
 
 #[test]
 fn redirects_are_followed() {
     let teapot = b"HTTP/1.1 418 X\r\nContent-Length: 0\r\n\r\n".to_vec();
-    let mut running = Vec::new();
-    for location in [
-        "/x",
-        "x",
-        "../x",
-        "?x",
-        "#x",
-        "http://HERE/x",
-        "HTTP://HERE/x",
-        "//HERE/x",
-        "http://HERE",
-        "http://user:pass@HERE/",
-    ] {
-        running.push(check(location, vec![redirect(location), teapot.clone()], FOLLOWED));
-    }
-    for status in [301, 302, 303, 307, 308] {
+    let to = |location: &str| vec![redirect(location), teapot.clone()];
+    let by = |status: u16| {
         let moved = format!("HTTP/1.1 {status} X\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n").into_bytes();
-        running.push(check("a status", vec![moved, teapot.clone()], FOLLOWED));
-    }
-    running.push(check("nine", [vec![redirect("/x"); 9], vec![teapot.clone()]].concat(), FOLLOWED));
-    running.push(check("ten", [vec![redirect("/x"); 10], vec![teapot]].concat(), "unready (more than 9 redirects)"));
-    let failed = running.into_iter().filter_map(|row| row.join().err()).count();
-    assert_eq!(failed, 0, "rows failed, see above");
+        vec![moved, teapot.clone()]
+    };
+    let chain = |length: usize| [vec![redirect("/x"); length], vec![teapot.clone()]].concat();
+    let broken = b"HTTP/1.1 302 X\r\nLocation: /x\r\nContent-Length: 9\r\n\r\nx".to_vec();
+    let rows = [
+        ("301", by(301), FOLLOWED),
+        ("302", by(302), FOLLOWED),
+        ("303", by(303), FOLLOWED),
+        ("307", by(307), FOLLOWED),
+        ("308", by(308), FOLLOWED),
+        ("300", by(300), "ready (300)"),
+        ("304", by(304), "ready (304)"),
+        ("a path", to("/x"), FOLLOWED),
+        ("a relative path", to("x"), FOLLOWED),
+        ("a path upwards", to("../x"), FOLLOWED),
+        ("a query", to("?x"), FOLLOWED),
+        ("a fragment", to("#x"), FOLLOWED),
+        ("a URL", to("http://HERE/x"), FOLLOWED),
+        ("a URL in capitals", to("HTTP://HERE/x"), FOLLOWED),
+        ("a URL without its scheme", to("//HERE/x"), FOLLOWED),
+        ("a URL without a path", to("http://HERE"), FOLLOWED),
+        ("a URL with a user", to("http://user:pass@HERE/"), FOLLOWED),
+        (
+            "after informational ones",
+            vec![[b"HTTP/1.1 103 X\r\n\r\n", &redirect("/x")[..]].concat(), teapot.clone()],
+            FOLLOWED,
+        ),
+        ("whose body breaks off", vec![broken, teapot.clone()], FOLLOWED),
+        ("nine", chain(9), FOLLOWED),
+        ("ten", chain(10), "unready (more than 9 redirects)"),
+    ];
+    each(rows, |(name, responses, verdict)| check(name, &responses, verdict));
+}
+
+/// The same host is the one as written, and over a Unix socket the one that was sent.
+#[test]
+fn whose_host_is_the_same() {
+    let rows = [
+        (&[][..], "http://localhost/x", FOLLOWED),
+        (&["--header=Host: app.local"], "http://app.local:99/x", FOLLOWED),
+        (&["--header=Host: app.local"], "/x", FOLLOWED),
+        (&["--header=Host: app.local"], "http://localhost/x", "ready (302)"),
+        (&[], "http://127.0.0.1/x", "ready (302)"),
+    ];
+    each(rows, |(arguments, location, verdict)| {
+        let socket = serve_unix(move |number, mut stream| {
+            read_request(&mut stream);
+            if number > 0 {
+                return answer(&mut stream, 418);
+            }
+            let _ = stream.write_all(&redirect(location));
+        });
+        let url = format!("http://unix:{}:/", socket.display());
+        let got = first_verdict(&url, &[&timeout_for(verdict), arguments].concat());
+        assert_eq!(got, verdict, "{arguments:?} {location}");
+    });
 }
 
 #[test]
@@ -199,82 +251,133 @@ fn another_port_of_the_same_host() {
         read_request(&mut stream);
         let _ = stream.write_all(&redirect(&format!("http://{target}/x")));
     });
-    assert_eq!(first_verdict(&format!("http://{from}/"), &[]), FOLLOWED);
+    assert_eq!(first_verdict(&format!("http://{from}/"), &timeout_for(FOLLOWED)), FOLLOWED);
     // As written: localhost is another host than its address.
-    assert_eq!(first_verdict(&format!("http://localhost:{}/", from.port()), &[]), "ready (302)");
+    assert_eq!(first_verdict(&format!("http://localhost:{}/", from.port()), &timeout_for("")), "ready (302)");
 }
 
+/// A Host of the user's own is for this host by any relative name, and not for a URL that names another.
 #[test]
 fn what_is_sent() {
-    let (send, requests) = std::sync::mpsc::channel();
+    let (send, requests) = channel();
     let address = serve(move |number, mut stream| {
         let _ = send.send(read_request(&mut stream));
-        let _ = stream.write_all(&if number == 0 { redirect("/next?a=b") } else { ok("Content-Length: 0\r\n\r\n") });
+        let here = stream.local_addr().unwrap();
+        match number {
+            0 => drop(stream.write_all(&redirect("/next?a=b"))),
+            1 => drop(stream.write_all(&redirect(&format!("http://{here}/last/a b")))),
+            _ => answer(&mut stream, 200),
+        }
     });
     let url = format!("http://{address}/readyz?q");
-    let headers = ["--header", "Host: app.local", "--header", "Accept:", "--header", "X-A: 1", "--header", "X-A: 2"];
+    let headers = [
+        "--timeout=60",
+        "--header",
+        "Host: app.local",
+        "--header",
+        "Accept:",
+        "--header",
+        "X-A: 1",
+        "--header",
+        "X-A: 2",
+    ];
     assert_eq!(first_verdict(&url, &headers), READY);
     let version = env!("CARGO_PKG_VERSION");
-    let rest = format!(
-        "Host: app.local\r\nConnection: close\r\nUser-Agent: drain-sleep/{version}\r\nX-A: 1\r\nX-A: 2\r\n\r\n"
-    );
-    assert_eq!(requests.recv().unwrap(), format!("GET /readyz?q HTTP/1.1\r\n{rest}"));
-    assert_eq!(requests.recv().unwrap(), format!("GET /next?a=b HTTP/1.1\r\n{rest}"));
+    for (target, host) in
+        [("/readyz?q", "app.local"), ("/next?a=b", "app.local"), ("/last/a%20b", &address.to_string())]
+    {
+        let expected = format!(
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nUser-Agent: drain-sleep/{version}\r\nX-A: 1\r\n\
+             X-A: 2\r\n\r\n"
+        );
+        assert_eq!(requests.recv().unwrap(), expected);
+    }
+}
+
+/// Neither it, nor `no_proxy`, nor anything else of the kind is looked at.
+#[test]
+fn no_proxy_variable_counts() {
+    let address = serve(|_, mut stream| {
+        read_request(&mut stream);
+        answer(&mut stream, 200);
+    });
+    let url = format!("http://{address}/");
+    let proxy = format!("http://{CLOSED}");
+    let mut command = program(&["infinity", "--until-unready", &url, "--timeout", "60"]);
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env(name, &proxy);
+    }
+    let mut running = start(&mut command, Stdio::piped());
+    running.line();
+    assert!(running.line().contains("is ready (200)"));
+}
+
+/// The time-out is for the whole check: it does not start anew with each byte.
+#[test]
+fn one_timeout_a_check() {
+    let late = serve(|_, mut stream: TcpStream| {
+        read_request(&mut stream);
+        for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" {
+            thread::sleep(Duration::from_millis(20));
+            let _ = stream.write_all(&[*byte]);
+        }
+    });
+    let url = format!("http://{late}/");
+    assert_eq!(first_verdict(&url, &["--timeout", "60"]), READY);
+    assert_eq!(first_verdict(&url, &["--timeout", "0.4"]), TIMED_OUT);
+}
+
+/// A listener at a port of `::1` that nobody has at 127.0.0.1, nor will have soon: it is below those that are given out.
+fn only_on_ipv6() -> (TcpListener, u16) {
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let listener = |port| Some((TcpListener::bind(("::1", port)).ok()?, port));
+    (20_000..30_000).filter(free).find_map(listener).expect("IPv6 on the loopback device")
 }
 
 #[test]
 fn connections() {
-    assert_eq!(first_verdict(&format!("http://{CLOSED}/"), &[]), "unready (connection refused)");
-    assert_eq!(first_verdict(&format!("tcp://{CLOSED}"), &[]), "unready (connection refused)");
-    assert_eq!(first_verdict(&format!("http://localhost:{}/", CLOSED.port()), &[]), "unready (connection refused)");
-    assert_eq!(first_verdict("unix:/no/such/socket", &[]), "unready (no such socket)");
-
-    let silent = serve(|_, stream| {
-        thread::sleep(Duration::from_secs(2));
-        drop(stream);
-    });
-    assert_eq!(first_verdict(&format!("http://{silent}/"), &[]), "unready (timed out)");
-    assert_eq!(first_verdict(&format!("grpc://{silent}"), &[]), "unready (timed out)");
-    assert_eq!(first_verdict(&format!("tcp://{silent}"), &[]), "ready (accepts connections)");
-
-    let hangs_up = serve(|_, stream| {
-        let _ = stream.shutdown(Shutdown::Both);
-    });
-    let verdict = first_verdict(&format!("grpc://{hangs_up}"), &[]);
-    assert!(["unready (connection closed)", "unready (connection reset)"].contains(&verdict.as_str()), "{verdict}");
-}
-
-#[test]
-fn ipv6_and_localhost() {
-    let listener = TcpListener::bind("[::1]:0").expect("IPv6 on the loopback device");
-    let port = listener.local_addr().unwrap().port();
-    assert_eq!(first_verdict(&format!("tcp://[::1]:{port}"), &[]), "ready (accepts connections)");
-    // Where 127.0.0.1 refuses, localhost is ::1.
-    assert_eq!(first_verdict(&format!("tcp://localhost:{port}"), &[]), "ready (accepts connections)");
-    assert_eq!(first_verdict(&format!("tcp://127.0.0.1:{port}"), &[]), "unready (connection refused)");
-}
-
-/// std's connect would hang on it.
-#[test]
-fn a_unix_socket_with_a_full_queue() {
+    const REFUSED: &str = "unready (connection refused)";
+    const RESET: &str = "unready (connection reset)";
+    const ACCEPTS: &str = "ready (accepts connections)";
+    let silent = serve(|_, mut stream| hold(&mut stream));
+    // What is left unread when a connection is closed resets it.
+    let resets = serve(|_, mut stream| drop(stream.read(&mut [0])));
+    let socket_resets = serve_unix(|_, mut stream| drop(stream.read(&mut [0])));
+    let (_v6, v6_port) = only_on_ipv6();
     let path = fresh_path("full");
-    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    // std asks for a queue as long as the system allows; listen(2) once more shortens it.
-    unsafe extern "C" {
-        safe fn listen(fd: i32, backlog: i32) -> i32;
-    }
-    assert_eq!(listen(listener.as_raw_fd(), 0), 0);
-    let _queued = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    let url = format!("unix:{}", path.display());
-    assert_eq!(first_verdict(&url, &[]), "unready (listen queue full)");
-    std::fs::remove_file(path).unwrap();
-}
-
-#[test]
-fn not_http2() {
-    let http1 = serve(|_, mut stream| {
-        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
-        read_request(&mut stream);
-    });
-    assert_eq!(first_verdict(&format!("grpc://{http1}"), &[]), "unready (no HTTP/2: the first frame is not SETTINGS)");
+    let _full_unix = full_unix_queue(&path);
+    let (_full_tcp, _queued, full_tcp) = full_tcp_queue();
+    let datagrams = fresh_path("datagrams");
+    let _datagrams = std::os::unix::net::UnixDatagram::bind(&*datagrams).unwrap();
+    let rows = [
+        (format!("http://{CLOSED}/"), REFUSED),
+        (format!("tcp://{CLOSED}"), REFUSED),
+        (format!("grpc://{CLOSED}"), REFUSED),
+        (format!("http://localhost:{}/", CLOSED.port()), REFUSED),
+        (format!("http://[::1]:{}/", CLOSED.port()), REFUSED),
+        ("tcp://255.255.255.255:80".to_string(), "unready (unreachable)"), // TCP has no route to a broadcast address
+        (format!("http://{silent}/"), TIMED_OUT),
+        (format!("grpc://{silent}"), TIMED_OUT),
+        (format!("tcp://{silent}"), ACCEPTS),
+        (format!("tcp://localhost:{}", silent.port()), ACCEPTS),
+        (format!("http://{resets}/"), RESET),
+        (format!("grpc://{resets}"), RESET),
+        (format!("tcp://{resets}"), ACCEPTS),
+        (format!("http://unix:{}:/", socket_resets.display()), RESET),
+        (format!("unix:{}", socket_resets.display()), ACCEPTS),
+        ("unix:/no/such/socket".to_string(), "unready (no such socket)"),
+        ("http://unix:/no/such/socket:/".to_string(), "unready (no such socket)"),
+        ("unix:/dev/null/socket".to_string(), "unready (no such socket)"),
+        ("unix:/dev/null".to_string(), REFUSED),
+        (format!("unix:{}", datagrams.display()), "unready (not a stream socket)"),
+        // std's connect would hang on it.
+        (format!("unix:{}", path.display()), "unready (listen queue full)"),
+        (format!("http://unix:{}:/", path.display()), "unready (listen queue full)"),
+        (format!("tcp://{full_tcp}"), TIMED_OUT),
+        (format!("tcp://[::1]:{v6_port}"), ACCEPTS),
+        // Where 127.0.0.1 refuses, localhost is ::1.
+        (format!("tcp://localhost:{v6_port}"), ACCEPTS),
+        (format!("tcp://127.0.0.1:{v6_port}"), REFUSED),
+    ];
+    each(&rows, |(url, verdict)| assert_eq!(first_verdict(url, &timeout_for(verdict)), *verdict, "{url}"));
 }

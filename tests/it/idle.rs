@@ -1,0 +1,176 @@
+//! `--until-idle`, with real connections. What the kernel says of each state is tested in `src/inet_diag.rs`.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{CLOSED, EARLY, Running, answers, fill, program, ready_for, run, start, url};
+
+fn until_idle(port: u16, duration: &str, idle_after: &str) -> Running {
+    let (port, fast) = (port.to_string(), ["--period", "50ms", "--timeout", "60", "--min", "0"]);
+    let arguments = [&[duration, "--until-idle", &port, "--idle-after", idle_after], &fast[..]].concat();
+    start(&mut program(&arguments), Stdio::piped())
+}
+
+/// It is still there when those would long have been idle, with that many connections open.
+fn is_held(port: u16, open: usize) {
+    let mut running = until_idle(port, "infinity", "500ms");
+    running.line();
+    let first = running.line();
+    assert!(first.starts_with(&format!("port {port} is busy (1 of {open} connections)")), "{first}");
+    thread::sleep(Duration::from_millis(1000));
+    running.signal("TERM");
+    let run = running.finish();
+    assert_eq!(run.status, 143, "{run:?}");
+}
+
+/// It ends early, with that many connections open.
+fn is_not_held(port: u16, open: usize) {
+    let run = until_idle(port, "60", "500ms").finish();
+    assert!(run.status == 0 && run.took < EARLY, "{run:?}");
+    assert!(run.says(&format!("is idle ({open} open)")) && run.says("drained after "), "{run:?}");
+}
+
+/// An app's listener, and a router's pool of connections to it.
+fn app(connections: usize) -> (TcpListener, u16, Vec<(TcpStream, TcpStream)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connect = |_| (TcpStream::connect(("127.0.0.1", port)).unwrap(), listener.accept().unwrap().0);
+    let pool = (0..connections).map(connect).collect();
+    (listener, port, pool)
+}
+
+#[test]
+fn no_connection() {
+    let (_app, port, _) = app(0);
+    is_not_held(port, 0);
+}
+
+/// A connection that was just made counts as one on which data has just moved.
+#[test]
+fn open_and_silent() {
+    let began = Instant::now();
+    let (_app, port, _pool) = app(3);
+    let run = until_idle(port, "60", "2s").finish();
+    assert!(began.elapsed() >= Duration::from_secs(2) && run.took < EARLY, "{run:?}");
+    assert!(run.says("is busy (3 of 3 connections)") && run.says("is idle (3 open)"), "{run:?}");
+    is_not_held(port, 3);
+}
+
+#[test]
+fn one_that_speaks_now_and_then() {
+    for app_speaks in [false, true] {
+        let (_app, port, mut pool) = app(2);
+        let (client, server) = pool.pop().unwrap();
+        let (mut talker, mut hearer) = if app_speaks { (server, client) } else { (client, server) };
+        thread::spawn(move || while hearer.read(&mut [0]).is_ok_and(|count| count > 0) {});
+        thread::spawn(move || {
+            while talker.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let run = until_idle(port, "2", "1s").finish();
+        assert!(run.lasted(2000) && !run.says("drained after"), "the app speaks: {app_speaks}: {run:?}");
+    }
+}
+
+#[test]
+fn bytes_that_the_app_has_not_read() {
+    let (_app, port, pool) = app(3);
+    (&pool[0].0).write_all(b"x").unwrap();
+    thread::sleep(Duration::from_millis(600));
+    is_held(port, 3);
+    (&pool[0].1).read_exact(&mut [0]).unwrap();
+    is_not_held(port, 3);
+}
+
+#[test]
+fn bytes_that_the_client_has_not_taken() {
+    let (_app, port, pool) = app(2);
+    fill(pool[0].1.try_clone().unwrap());
+    thread::sleep(Duration::from_millis(600));
+    is_held(port, 2);
+}
+
+/// A client that the app has not accepted yet is a connection all the same.
+#[test]
+fn one_that_waits_to_be_accepted() {
+    let (_app, port, _) = app(0);
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    thread::sleep(Duration::from_millis(600));
+    is_held(port, 1);
+}
+
+/// A side that was closed is no byte, though the kernel counts it as one.
+#[test]
+fn half_closed() {
+    let (_app, port, pool) = app(2);
+    pool[0].0.shutdown(Shutdown::Write).unwrap();
+    is_not_held(port, 2);
+    // Of the side that the app has closed, nothing is left to wait for.
+    pool[1].1.shutdown(Shutdown::Write).unwrap();
+    thread::sleep(Duration::from_millis(200)); // until the client's side has acknowledged it
+    is_not_held(port, 1);
+}
+
+#[test]
+fn another_port_does_not_count() {
+    let (_app, port, _) = app(0);
+    let (_other, other_port, pool) = app(1);
+    (&pool[0].0).write_all(b"x").unwrap();
+    // Nor does a connection from the port's own program to another port.
+    let _outward = TcpStream::connect(("127.0.0.1", other_port)).unwrap();
+    is_not_held(port, 0);
+}
+
+/// IPv4 clients of a dual-stack listener are among its IPv6 connections.
+#[test]
+fn dual_stack() {
+    let listener = TcpListener::bind("[::]:0").expect("IPv6");
+    let port = listener.local_addr().unwrap().port();
+    let clients = ["127.0.0.1", "::1"].map(|host| TcpStream::connect((host, port)).unwrap());
+    (&clients[0]).write_all(b"x").unwrap();
+    thread::sleep(Duration::from_millis(600));
+    is_held(port, 2);
+}
+
+#[test]
+fn a_port_that_nobody_listens_at() {
+    let full = until_idle(CLOSED.port(), "1", "10ms").finish();
+    assert!(full.status == 0 && full.lasted(1000), "{full:?}");
+    assert!(full.says("nothing listens") && full.says("port 1 was never ready"), "{full:?}");
+    let assumed = run(&["60", "--until-idle", "1", "--assume-ready", "--period", "10ms", "--min", "0.2"]);
+    assert!(assumed.lasted(200) && assumed.says("drained after "), "{assumed:?}");
+}
+
+/// An app that stops listening may still have connections.
+#[test]
+fn a_listener_that_goes_away() {
+    let (app, port, pool) = app(1);
+    let mut running = until_idle(port, "60", "2s");
+    running.line();
+    assert!(running.line().starts_with(&format!("port {port} is busy (1 of 1 connections)")));
+    let last = Instant::now();
+    (&pool[0].0).write_all(b"x").unwrap();
+    (&pool[0].1).read_exact(&mut [0]).unwrap();
+    drop(app);
+    let run = running.finish();
+    assert!(last.elapsed() >= Duration::from_secs(2) && run.says("is idle (1 open, nothing listens)"), "{run:?}");
+    assert!(run.says("drained after "), "{run:?}");
+}
+
+#[test]
+fn with_a_url_both_must_hold() {
+    let (_app, port, _) = app(0);
+    let port = port.to_string();
+    let fast = ["60", "--until-idle", &port, "--period", "10ms", "--min", "0", "--timeout", "30", "--until-unready"];
+    let later = url(ready_for(Duration::from_millis(700)));
+    let both = run(&[&fast[..], &[&later]].concat());
+    assert!(both.lasted(700) && both.says("drained after "), "{both:?}");
+    let ready = url(answers(&[200]).0);
+    let one = run(&[&["0.5"], &fast[1..], &[&ready]].concat());
+    assert!(one.lasted(500) && !one.says("drained after "), "{one:?}");
+}
