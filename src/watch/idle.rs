@@ -39,7 +39,7 @@ fn judge(activity: &Activity) -> Outcome {
 
 fn activity(port: u16, idle_after: Duration, deadline: Duration) -> Result<Activity, Error> {
     let socket = sys::new_socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)?;
-    let mut buffer = [0; BUFFER];
+    let mut buffer = vec![0; BUFFER];
     let mut activity = Activity::default();
     for (sequence, family) in (1..).zip(FAMILIES) {
         sys::write_all(socket.as_fd(), &request(family, port, sequence))?;
