@@ -39,6 +39,7 @@ pub const SIGINT: i32 = 2;
 pub const SIGABRT: i32 = 6;
 pub const SIGPIPE: i32 = 13;
 pub const SIGTERM: i32 = 15;
+pub const SIGTTOU: i32 = 22;
 pub const SIGXFSZ: i32 = 25;
 
 pub const STDIN: RawFd = 0;
