@@ -20,9 +20,8 @@ static START: AtomicU64 = AtomicU64::new(0);
 /// Milliseconds that the drain lasts at most; 0 where none has begun (`--check` and `--install` fail at once).
 static DRAIN: AtomicU64 = AtomicU64::new(0);
 
-/// Starts the clock of the drain, and sets what signals do. A log that cannot be
-/// written would end it by SIGPIPE or SIGXFSZ, or stop it by SIGTTOU, and SIGTERM and SIGINT
-/// would not reach a PID 1 that handles them by default: pid_namespaces(7).
+/// Starts the clock of the drain, and sets what signals do. A log that cannot be written would end it by SIGPIPE or SIGXFSZ,
+/// or stop it by SIGTTOU; SIGTERM and SIGINT would not reach a PID 1 that handles them by default: pid_namespaces(7).
 pub fn arm() {
     START.store(sys::monotonic(), Ordering::Relaxed);
     drain_lasts(DEFAULT_MIN);
