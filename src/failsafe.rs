@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::clock::{elapsed, sleep_until};
 use crate::duration::Seconds;
 use crate::{log, sys};
 
@@ -15,15 +16,13 @@ pub const EXIT_USAGE: i32 = 2;
 /// Exit status after signal n, less n: the shell's convention.
 const EXIT_SIGNAL: i32 = 128;
 
-/// When the drain began, on [`sys::monotonic`].
-static START: AtomicU64 = AtomicU64::new(0);
 /// Milliseconds that the drain lasts at most; 0 where none has begun (`--check` and `--install` fail at once).
 static DRAIN: AtomicU64 = AtomicU64::new(0);
 
 /// Starts the clock of the drain, and sets what signals do. A log that cannot be written would end it by SIGPIPE or SIGXFSZ,
 /// or stop it by SIGTTOU; SIGTERM and SIGINT would not reach a PID 1 that handles them by default: pid_namespaces(7).
 pub fn arm() {
-    START.store(sys::monotonic(), Ordering::Relaxed);
+    elapsed();
     drain_lasts(DEFAULT_MIN);
     for number in [sys::SIGPIPE, sys::SIGTTOU, sys::SIGXFSZ] {
         sys::ignore(number);
@@ -38,20 +37,6 @@ pub fn arm() {
 /// Sets how long the drain lasts, from its start, if a bug ends everything else.
 pub fn drain_lasts(duration: Duration) {
     DRAIN.store(duration.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
-}
-
-/// Time since the start, on the monotonic clock.
-pub fn elapsed() -> Duration {
-    Duration::from_nanos(sys::monotonic() - START.load(Ordering::Relaxed))
-}
-
-/// Sleeps until that time since the start. Nothing shortens it: neither SIGSTOP, nor a kernel that refuses to wait, under
-/// which it spins. (std's sleep panics then.)
-pub fn sleep_until(end: Duration) {
-    const NO_DESCRIPTOR: i32 = -1;
-    while let Some(left) = end.checked_sub(elapsed()).filter(|left| !left.is_zero()) {
-        let _ = sys::poll_one(NO_DESCRIPTOR, 0, left);
-    }
 }
 
 /// SIGINT and SIGTERM end the drain at once.

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod args;
+pub mod clock;
 pub mod drain;
 pub mod duration;
 pub mod expand;

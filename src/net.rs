@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use crate::failsafe::elapsed;
+use crate::clock::poll_until;
 use crate::sys::{self, Errno};
 use crate::url::{Endpoint, Host};
 
@@ -114,18 +114,7 @@ fn unix_address(path: &[u8]) -> Vec<u8> {
 /// # Errors
 /// ETIMEDOUT at `deadline`, and those of poll(2).
 pub fn wait(socket: &OwnedFd, events: i16, deadline: Duration) -> Result<(), Errno> {
-    loop {
-        let left = deadline.saturating_sub(elapsed());
-        if left.is_zero() {
-            return Err(sys::ETIMEDOUT);
-        }
-        match sys::poll_one(socket.as_raw_fd(), events, left) {
-            Ok(0) => {}
-            Ok(_) => return Ok(()),
-            Err(sys::EINTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
+    poll_until(socket.as_raw_fd(), events, deadline).map(|_| ())
 }
 
 impl Connection {

@@ -1,8 +1,9 @@
 //! Carries a plan out with the real clock.
 
+use crate::clock::{elapsed, sleep_until};
 use crate::drain::{Drain, End, Step};
 use crate::duration::Seconds;
-use crate::failsafe::{EXIT_USAGE, elapsed, sleep_until};
+use crate::failsafe::EXIT_USAGE;
 use crate::log;
 use crate::plan::{Plan, Refused, Watch};
 use crate::request;

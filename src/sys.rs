@@ -196,12 +196,12 @@ pub fn poll_one(fd: RawFd, events: i16, timeout: Duration) -> Result<i16, Errno>
 
 /// Nanoseconds on the monotonic clock. std's `Instant::now` panics where the clock is refused, which a panic handler that
 /// asks for the time must not, and takes 6 KB for that.
-pub fn monotonic() -> u64 {
+pub fn monotonic() -> Option<u64> {
     const CLOCK_MONOTONIC: c_int = 1;
     let mut time = Timespec { seconds: 0, nanos: 0 };
     // SAFETY: one valid struct.
-    unsafe { clock_gettime(CLOCK_MONOTONIC, &raw mut time) };
-    time.seconds as u64 * 1_000_000_000 + time.nanos as u64
+    done(unsafe { clock_gettime(CLOCK_MONOTONIC, &raw mut time) }).ok()?;
+    Some(time.seconds as u64 * 1_000_000_000 + time.nanos as u64)
 }
 
 /// What most functions of POSIX return: -1 where errno says why not.

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use super::Outcome;
+use crate::clock::elapsed;
 use crate::drain::Finding;
-use crate::failsafe::elapsed;
 use crate::inet_diag::{Activity, Error, FAMILIES, NETLINK_SOCK_DIAG, request};
 use crate::net::wait;
 use crate::sys::{self, AF_NETLINK, POLLIN, SOCK_RAW};
@@ -17,6 +17,7 @@ const BUFFER: usize = 16 * 1024;
 pub fn check(port: u16, idle_after: Duration, deadline: Duration) -> Outcome {
     match activity(port, idle_after, deadline) {
         Ok(activity) => judge(&activity),
+        Err(Error::Refused(sys::ETIMEDOUT)) => Outcome::unknown("timed out".to_string()),
         Err(error) => Outcome::unknown(format!("the kernel does not list connections: {error}")),
     }
 }

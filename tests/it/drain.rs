@@ -1,6 +1,6 @@
 //! Whole drains against real servers. Their rules are tested in virtual time, in `src/drain.rs`.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::Ordering;
@@ -61,16 +61,8 @@ fn as_many_checks_as_the_threshold() {
     ];
     each(rows, |(statuses, threshold, checks)| {
         let (address, requests) = answers(statuses);
-        let run = run(&[
-            "60",
-            "--until-unready",
-            &url(address),
-            "--threshold",
-            threshold,
-            "--period=10ms",
-            "--min=0",
-            "--timeout=30",
-        ]);
+        let fast = ["--period=10ms", "--min=0", "--timeout=60"];
+        let run = run(&[&["60", "--until-unready", &url(address), "--threshold", threshold], &fast[..]].concat());
         assert!(run.took < EARLY && run.says("drained after "), "{statuses:?}: {run:?}");
         assert_eq!(requests.load(Ordering::SeqCst), checks, "{statuses:?}: {run:?}");
     });
@@ -123,8 +115,7 @@ fn what_listens_goes_away() {
     let urls = [format!("unix:{}", path.display()), format!("tcp://{}", tcp.local_addr().unwrap())];
     let closing = thread::spawn(move || {
         thread::sleep(Duration::from_millis(300));
-        drop((socket, tcp));
-        drop(path);
+        drop((socket, tcp, path));
     });
     each(&urls, |url| {
         let run = run(&[&["60", "--until-unready", url, "--assume-ready"], &FAST[..]].concat());
@@ -157,7 +148,7 @@ enum Hostile {
 }
 
 impl Hostile {
-    fn play(self, stream: &mut (impl std::io::Read + Write)) {
+    fn play(self, stream: &mut (impl Read + Write)) {
         match self {
             Hostile::Silent => hold(stream),
             Hostile::Endless(head, rest, pause) => {

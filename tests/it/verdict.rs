@@ -245,7 +245,7 @@ fn whose_host_is_the_same() {
 fn another_port_of_the_same_host() {
     let target = serve(|_, mut stream| {
         read_request(&mut stream);
-        let _ = stream.write_all(b"HTTP/1.1 418 X\r\nContent-Length: 0\r\n\r\n");
+        answer(&mut stream, 418);
     });
     let from = serve(move |_, mut stream| {
         read_request(&mut stream);
@@ -270,18 +270,8 @@ fn what_is_sent() {
         }
     });
     let url = format!("http://{address}/readyz?q");
-    let headers = [
-        "--timeout=60",
-        "--header",
-        "Host: app.local",
-        "--header",
-        "Accept:",
-        "--header",
-        "X-A: 1",
-        "--header",
-        "X-A: 2",
-    ];
-    assert_eq!(first_verdict(&url, &headers), READY);
+    let headers = ["--header=Host: app.local", "--header=Accept:", "--header=X-A: 1", "--header=X-A: 2"];
+    assert_eq!(first_verdict(&url, &[&timeout_for(READY), &headers[..]].concat()), READY);
     let version = env!("CARGO_PKG_VERSION");
     for (target, host) in
         [("/readyz?q", "app.local"), ("/next?a=b", "app.local"), ("/last/a%20b", &address.to_string())]
@@ -294,7 +284,7 @@ fn what_is_sent() {
     }
 }
 
-/// Neither it, nor `no_proxy`, nor anything else of the kind is looked at.
+/// What is watched is in the pod.
 #[test]
 fn no_proxy_variable_counts() {
     let address = serve(|_, mut stream| {
@@ -303,11 +293,9 @@ fn no_proxy_variable_counts() {
     });
     let url = format!("http://{address}/");
     let proxy = format!("http://{CLOSED}");
+    let names = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
     let mut command = program(&["infinity", "--until-unready", &url, "--timeout", "60"]);
-    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
-        command.env(name, &proxy);
-    }
-    let mut running = start(&mut command, Stdio::piped());
+    let mut running = start(command.envs(names.map(|name| (name, &proxy))), Stdio::piped());
     running.line();
     assert!(running.line().contains("is ready (200)"));
 }

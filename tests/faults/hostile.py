@@ -1,0 +1,333 @@
+"""Peers that mean harm, or are broken: what each kind of watch makes of them, and what they cost.
+
+None of them may hold the drain, fill the memory or leave a descriptor open."""
+
+import concurrent.futures
+import contextlib
+import functools
+import os
+import pathlib
+import socket
+import statistics
+import threading
+import time
+
+from grpc_peers import GRPC_PEERS
+from http_peers import HTTP_PEERS
+from peers import READY, UNREADY, drips, floods, says
+from program import SLACK, drain
+from rows import row
+from servers import NOT_SERVING, SERVING, Server, free_path, http
+
+# The three standard ones, and one socket.
+DESCRIPTORS_MAX = 4
+# What a peer can make the program hold, 64 KiB and its copies, on top of its own 150 KiB.
+MEMORY_MAX_KIB = 1024
+
+WATCHED = {
+    "http": (HTTP_PEERS, False, lambda server: f"http://127.0.0.1:{server.port}/a"),
+    "http over unix": (HTTP_PEERS, True, lambda server: f"http://unix:{server.path}:/a"),
+    "grpc": (GRPC_PEERS, False, lambda server: f"grpc://127.0.0.1:{server.port}"),
+}
+
+# No verdict ends such a drain: all of it must be seen.
+WATCH = ("--period=20ms", "--threshold=1000")
+DURATION = 1.0
+
+
+def harmless(ended, duration=DURATION):
+    """What no peer may change."""
+    assert ended.status in (0, 1), ended
+    assert ended.took >= duration, f"cut short: {ended}"
+    assert ended.took <= duration + SLACK, f"held: {ended}"
+    assert 0 < ended.descriptors <= DESCRIPTORS_MAX, f"{ended.descriptors} descriptors: {ended}"
+    assert 0 < ended.memory <= MEMORY_MAX_KIB, f"{ended.memory} KiB: {ended}"
+    return ended
+
+
+def verdicts(ended, name):
+    """The verdicts that the log has on what is watched."""
+    start = f"drain-sleep: {name} is "
+    return {line.removeprefix(start).split(" (")[0] for line in ended.lines if line.startswith(start)}
+
+
+def check(peer, unix, url):
+    with Server(peer.answer, unix=unix) as server:
+        timeout = "100ms" if peer.stalls else "1h"
+        ended = harmless(drain(f"--until-unready={url(server)}", f"--timeout={timeout}", *WATCH, DURATION))
+        assert verdicts(ended, url(server)) == {peer.verdict}, ended
+        assert server.connections, "it never came"
+
+
+def check_request(peer, method):
+    expected = getattr(peer, method) or peer.verdict
+    timeout = "100ms" if peer.stalls and expected == UNREADY else "1h"
+    with Server(peer.answer) as server:
+        url = f"http://127.0.0.1:{server.port}/a"
+        ended = harmless(drain(f"--{method}={url}", f"--timeout={timeout}", DURATION))
+    status, says = (0, f"{method.upper()} {url}: ") if expected == READY else (1, f"error: {method.upper()} {url} failed: ")
+    ended.expect(says, status=status, at_least=DURATION)
+
+
+for kind, (peers, unix, url) in WATCHED.items():
+    for peer in peers:
+        row(f"{kind}: {peer.name}")(functools.partial(check, peer, unix, url))
+for method in ("get", "post"):
+    for peer in HTTP_PEERS:
+        row(f"--{method}: {peer.name}")(functools.partial(check_request, peer, method))
+
+
+def others(kind, name, arguments, verdict, peer=contextlib.nullcontext):
+    """A row for what is no script: the peer is a context, which gives what the arguments are filled in with."""
+
+    @row(f"{kind}: {name}")
+    def _():
+        with peer() as place:
+            filled = [argument.format(place) for argument in arguments]
+            ended = harmless(drain(*filled, *WATCH, DURATION))
+        name = filled[0].split("=", 1)[1]
+        assert verdicts(ended, name) == {verdict}, ended
+
+
+@contextlib.contextmanager
+def full_listen_queue(unix=False):
+    with Server(unix=unix, backlog=0) as server, server.fill_backlog():
+        yield server.path if unix else server.port
+
+
+@contextlib.contextmanager
+def path_to(make):
+    path = free_path()
+    make(path)
+    yield path
+
+
+for kind, unix, url in (
+    ("http", False, "http://127.0.0.1:{}/"),
+    ("http over unix", True, "http://unix:{}:/"),
+    ("tcp", False, "tcp://127.0.0.1:{}"),
+    ("unix", True, "unix:{}"),
+    ("grpc", False, "grpc://127.0.0.1:{}"),
+):
+    full = functools.partial(full_listen_queue, unix)
+    others(kind, "a listen queue that is full", (f"--until-unready={url}", "--timeout=100ms"), UNREADY, full)
+
+# All that these two ask is to be accepted.
+for name, answer in (
+    ("accepts and says nothing", says(then="hold", asks=False)),
+    ("floods", floods(with_=bytes(1000), asks=False)),
+    ("a reset soon after", says(b"x", then="reset", asks=False)),
+    ("an end at once", says(asks=False)),
+    ("one byte a second", drips([bytes(10)])),
+):
+    for kind, unix, url in (("tcp", False, "tcp://127.0.0.1:{0.port}"), ("unix", True, "unix:{0.path}")):
+        others(kind, name, (f"--until-unready={url}",), READY, functools.partial(Server, answer, unix=unix))
+
+
+def datagram_socket(path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
+        datagrams.bind(path)
+
+
+def packet_socket(path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as packets:
+        packets.bind(path)
+        packets.listen()
+
+
+for kind, url in (("unix", "unix:{}"), ("http over unix", "http://unix:{}:/")):
+    for name, make in (
+        ("a path to nothing", lambda path: None),
+        ("a path to a file", lambda path: pathlib.Path(path).touch()),
+        ("a path to a directory", os.mkdir),
+        ("a path to a FIFO", os.mkfifo),
+        ("a path to itself", lambda path: os.symlink(path, path)),
+        ("a socket that nobody listens at", datagram_socket),
+        ("a socket for packets that nobody listens at", packet_socket),
+    ):
+        others(kind, name, (f"--until-unready={url}",), UNREADY, functools.partial(path_to, make))
+
+
+@row("http: a redirect to another port of the same host, where nobody listens or somebody says nothing")
+def _():
+    with Server(says(then="hold", asks=False)) as silent:
+        for port in (1, silent.port):
+            with Server(says(http(302, Location=f"http://127.0.0.1:{port}/"))) as server:
+                url = f"http://127.0.0.1:{server.port}/"
+                ended = harmless(drain(f"--until-unready={url}", "--timeout=100ms", *WATCH, DURATION))
+            assert verdicts(ended, url) == {UNREADY}, ended
+        assert silent.connections
+
+
+# What changes with every check is logged 20 times and then counted; it never holds twice in a row.
+
+
+FLIPPING = 3.0  # enough for 20 changes, whatever else the machine does
+
+
+def flips(arguments, *states):
+    ended = harmless(drain(*arguments, "--period=10ms", "--threshold=1000", FLIPPING), FLIPPING)
+    name = arguments[0].split("=", 1)[1]
+    changes = [line for line in ended.lines if line.startswith(f"drain-sleep: {name} is ")]
+    assert len(changes) == 21 and "changes often" in ended.log and " changed " in ended.log, ended
+    assert verdicts(ended, name) == set(states), ended
+    assert max(map(len, ended.lines)) < 1024 and len(ended.lines) < 30, ended
+
+
+def by_turns(*answers):
+    return lambda talk: (talk.say(answers[talk.number % 2]), talk.end())
+
+
+@row("http: flips every check")
+def _():
+    for unix, url in ((False, "http://127.0.0.1:{0.port}/"), (True, "http://unix:{0.path}:/")):
+        with Server(by_turns(http(200), http(503)), unix=unix) as server:
+            flips([f"--until-unready={url.format(server)}"], READY, UNREADY)
+
+
+@row("grpc: flips every check")
+def _():
+    with Server(by_turns(SERVING, NOT_SERVING)) as server:
+        flips([f"--until-unready=grpc://127.0.0.1:{server.port}"], READY, UNREADY)
+
+
+@contextlib.contextmanager
+def again_and_again(act):
+    """Act in another thread, until the block ends."""
+    over = threading.Event()
+
+    def run():
+        while not over.is_set():
+            act()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@row("tcp: flips again and again")
+def _():
+    port = 1234  # none that another row is given
+
+    def listen():
+        with Server(port=port):
+            time.sleep(0.015)
+        time.sleep(0.015)
+
+    with again_and_again(listen):
+        flips([f"--until-unready=tcp://127.0.0.1:{port}"], READY, UNREADY)
+
+
+@row("unix: flips again and again")
+def _():
+    path = free_path()
+    with Server(unix=True, backlog=4096) as server:
+
+        def link():
+            os.link(server.path, path)
+            time.sleep(0.015)
+            os.unlink(path)
+            time.sleep(0.015)
+
+        with again_and_again(link):
+            flips([f"--until-unready=unix:{path}"], READY, UNREADY)
+
+
+@row("--until-idle: flips again and again")
+def _():
+    with Server() as server, socket.create_connection((server.host, server.port)) as client:
+        connection, _ = server.listener.accept()
+
+        def burst():
+            client.sendall(b"x")
+            connection.recv(1)
+            time.sleep(0.05)
+
+        with connection, again_and_again(burst):
+            ended = harmless(drain(f"--until-idle={server.port}", "--idle-after=20ms", "--period=10ms", *WATCH[1:], DURATION))
+        assert verdicts(ended, f"port {server.port}") == {"busy", "idle"} and len(ended.lines) < 30, ended
+
+
+@row("--until-idle: clients that come and go without end")
+def _():
+    with Server(lambda talk: None) as server:
+
+        def come_and_go():
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.sendall(b"x")
+
+        with again_and_again(come_and_go), again_and_again(come_and_go):
+            ended = harmless(drain(f"--until-idle={server.port}", "--idle-after=300ms", *WATCH, DURATION))
+        assert "is busy" in ended.log, ended
+
+
+@row("--until-idle: a byte a while, unread bytes, a client that never reads, a client that has shut down its side")
+def _():
+    def drip(talk):
+        while True:
+            talk.say(b"x")
+            time.sleep(0.02)
+
+    def never_read(client):
+        client.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while client.send(bytes(65536)):
+                pass
+
+    for answer, act in (
+        (drip, lambda client: None),
+        (None, lambda client: client.sendall(b"unread")),
+        (None, never_read),
+        (None, lambda client: client.sendall(b"unread") or client.shutdown(socket.SHUT_WR)),
+    ):
+        with Server(answer) as server, socket.create_connection(("127.0.0.1", server.port)) as client:
+            act(client)
+            options = (f"--until-idle={server.port}", "--idle-after=500ms", "--period=100ms", "--min=0", "--threshold=1")
+            ended = harmless(drain(*options, DURATION))
+            assert verdicts(ended, f"port {server.port}") == {"busy"}, ended
+
+
+@row("--until-idle: 2,000 connections")
+def _():
+    with Server(backlog=4096) as server, contextlib.ExitStack() as clients:
+        for _ in range(2000):
+            clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        harmless(drain(f"--until-idle={server.port}", *WATCH, DURATION)).expect(r"\(\d+ of 2000 connections\)", at_least=DURATION)
+
+
+@row("all kinds at once, each with a peer that says nothing")
+def _():
+    silent = functools.partial(Server, says(then="hold", asks=False))
+    with silent() as tcp, silent(unix=True) as unix:
+        urls = [f"{scheme}://127.0.0.1:{tcp.port}" for scheme in ("http", "grpc", "tcp")]
+        urls += [f"http://unix:{unix.path}:/", f"unix:{unix.path}"]
+        watches = [f"--until-unready={url}" for url in urls * 4]
+        harmless(drain(*watches, f"--until-idle={tcp.port}", "--timeout=50ms", "--period=10ms", DURATION))
+
+
+# How long past its DURATION a drain is held: measured before the other rows load the machine.
+
+
+def measure_overruns():
+    """Prints what it finds, and adds a row that judges it."""
+    watched = [(kind, peer, unix, url) for kind, (peers, unix, url) in WATCHED.items() for peer in peers]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        overruns = list(pool.map(lambda each: overrun(*each[1:]), watched))
+    print("overrun  peer, of those that are watched without a --timeout to speak of")
+    worst = sorted(zip(overruns, watched, strict=True), key=lambda each: each[0], reverse=True)
+    for seconds, (kind, peer, _, _) in worst[:10]:
+        print(f"{seconds * 1000:4.0f} ms  {kind}: {peer.name}")
+    print(f"{statistics.median(overruns) * 1000:4.0f} ms  median of {len(overruns)}", flush=True)
+
+    @row("no peer holds the drain past its DURATION")
+    def _():
+        assert worst[0][0] < SLACK, worst[0]
+
+
+def overrun(peer, unix, url):
+    with Server(peer.answer, unix=unix) as server:
+        return drain(f"--until-unready={url(server)}", "--timeout=1h", "--period=10ms", 0.4).took - 0.4

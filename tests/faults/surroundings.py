@@ -1,0 +1,403 @@
+"""Where the program finds itself: descriptors, log files, limits, a root with nothing in it, signals, a loaded machine."""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from isolation import CLONE_NEWNET, hierarchies, unshare
+from program import DEBIAN_PYTHON, EAGER, FALLBACK, PROGRAM, WORK, drain
+from rows import row, run
+from servers import Server, answer_http, free_path
+from system_calls import CANNOT_FAIL, ERRORS
+
+USER = 65532  # of the image
+
+
+def shell(script):
+    """A command that runs what follows it as "$@"."""
+    return ("sh", "-c", script + ' "$0" "$@"')
+
+
+@contextlib.contextmanager
+def empty_root():
+    """A folder to be the root, with nothing in it but the program."""
+    root = pathlib.Path(free_path())
+    root.mkdir()
+    shutil.copy(PROGRAM, root)
+    yield root
+
+
+def watches(*arguments, **options):
+    """Run it with a watch that is ready all along: it must see that, send nothing but its requests, and last."""
+    with Server(answer_http) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        ended = drain(f"--until-unready={url}", "--period=50ms", "--threshold=1", *arguments, 0.3, **options)
+        assert ended.took >= 0.3 and ended.status == 0, ended
+        assert server.requests, f"it has not asked: {ended}"
+        for request in server.requests:
+            assert request.startswith(b"GET / HTTP/1.1\r\n") and b"drain-sleep: " not in request, request
+    return ended
+
+
+# Standard descriptors.
+
+CLOSING = {"stdin": "<&-", "stdout": ">&-", "stderr": "2>&-"}
+for closed in itertools.chain.from_iterable(itertools.combinations(CLOSING, n) for n in (1, 2, 3)):
+    closing = " ".join(map(CLOSING.get, closed))
+
+    @row(f"closed: {', '.join(closed)}, with a watch and a log file")
+    def _(closing=closing):
+        path = free_path()
+        watches(f"--log-file={path}", through=shell(f"exec {closing}"))
+        with open(path) as file:
+            log = file.read()
+        assert log.count("\n") == 3 and "is ready" in log, log
+
+    @row(f"closed: {', '.join(closed)}, and no /dev/null")
+    def _(closing=closing):
+        with empty_root() as root:
+            watches(through=shell(f"exec {closing} chroot {root}"), program=f"/{PROGRAM.name}")
+
+
+@contextlib.contextmanager
+def full_pipe():
+    reader, writer = os.pipe()
+    try:
+        fill(writer)
+        yield writer
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def fill(writer):
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writer, bytes(4096)):
+            pass
+    os.set_blocking(writer, True)  # what has it must poll
+
+
+@row("stderr is a full pipe that nobody reads")
+def _():
+    with full_pipe() as writer:
+        watches(stderr=writer)
+
+
+@row("stderr is a pipe whose reader has gone")
+def _():
+    reader, writer = os.pipe()
+    os.close(reader)
+    watches(stderr=writer)
+    os.close(writer)
+
+
+@row("stderr is a full disk, a closed socket, a terminal that has hung up")
+def _():
+    with open("/dev/full", "w") as full:
+        watches(stderr=full)
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    watches(stderr=ours)
+    main, terminal = os.openpty()
+    os.close(main)
+    watches(stderr=terminal)
+    os.close(terminal)
+
+
+# Runs a command in the background of a terminal that stops (stty tostop) what writes to it from there.
+IN_THE_BACKGROUND = """
+import os, sys, termios
+os.setsid()
+terminal = os.open(sys.argv[1], os.O_RDWR)  # ours from now on
+modes = termios.tcgetattr(terminal)
+modes[3] |= termios.TOSTOP
+termios.tcsetattr(terminal, termios.TCSANOW, modes)
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    os.dup2(terminal, 2)
+    os.execv(sys.argv[2], sys.argv[2:])
+_, status = os.waitpid(child, os.WUNTRACED)
+sys.exit("stopped" if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status))
+"""
+
+
+@row("stderr is a terminal that stops what writes to it from the background")
+def _():
+    main, terminal = os.openpty()
+    drain(0.3, through=(sys.executable, "-c", IN_THE_BACKGROUND, os.ttyname(terminal))).expect(at_least=0.3)
+    os.close(main)
+    os.close(terminal)
+
+
+# Log files.
+
+
+@row("--log-file on a FIFO with a full pipe that nobody reads")
+def _():
+    path = free_path()
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(path, os.O_WRONLY)
+    fill(writer)
+    watches(f"--log-file={path}")
+    os.close(writer)
+    os.close(reader)
+
+
+@row("--log-file on a pipe whose reader goes away")
+def _():
+    path = free_path()
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    watches(f"--log-file={path}", meanwhile=lambda _: time.sleep(0.1) or os.close(reader))
+
+
+@row("--log-file on a disk that is full")
+def _():
+    disk = pathlib.Path(free_path())
+    disk.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", disk)
+    (disk / "log").write_bytes(bytes(4096))
+    assert "is ready" in watches(f"--log-file={disk}/log").log
+    assert (disk / "log").stat().st_size == 4096
+
+
+@row("--log-file on a disk that is read-only")
+def _():
+    disk = pathlib.Path(free_path())
+    disk.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", disk)
+    watches(f"--log-file={disk}/log").expect(r"cannot log to .*/log: ", at_least=0.3)
+
+
+@row("--log-file that cannot be opened: a directory, a FIFO without a reader, a socket, missing, forbidden, a loop, too long")
+def _():
+    fifo, link, forbidden = free_path(), free_path(), free_path()
+    os.mkfifo(fifo)
+    os.symlink(link, link)
+    pathlib.Path(forbidden).touch(mode=0)
+    as_user = ("setpriv", f"--reuid={USER}", "--clear-groups")
+    with Server(unix=True) as server:
+        for path in (WORK, fifo, server.path, "/no/such/file", "", "/proc/1/fd/99", forbidden, link, "x" * 300, "/" * 5000):
+            watches(f"--log-file={path}", through=as_user).expect("cannot log to ", at_least=0.3)
+
+
+@row("--log-file past RLIMIT_FSIZE")
+def _():
+    path = free_path()
+    watches(f"--log-file={path}", through=("prlimit", "--fsize=40"), stderr=subprocess.DEVNULL)
+    assert os.path.getsize(path) == 40
+
+
+# What there is to have.
+
+
+@row("an empty root: no /proc, /dev, /etc or /tmp; no environment; a user without a name")
+def _():
+    with empty_root() as root:
+        through = ("env", "-i", "/usr/sbin/chroot", f"--userspec={USER}:{USER}", root)
+        for name in ("127.0.0.1", "localhost"):
+            with Server(answer_http) as server:
+                url = f"http://{name}:{server.port}/"
+                drain(0.3, f"--until-unready={url}", through=through, program=f"/{PROGRAM.name}").expect("is ready", at_least=0.3)
+        drain(0.3, "--log-file=/proc/1/fd/2", through=through, program=f"/{PROGRAM.name}").expect("cannot log", at_least=0.3)
+
+
+@row("no argument but the name of the program, and not even that")
+def _():
+    nameless = "import ctypes, sys; ctypes.CDLL(None).execve(sys.argv[1].encode(), (ctypes.c_char_p * 1)(), None)"
+    for through in ((), (sys.executable, "-c", nameless)):
+        drain(through=through).expect("DURATION", status=2, at_least=FALLBACK)
+
+
+def rows(cgroup):
+    row("a memory cgroup of 4 MiB")(lambda: in_a_memory_cgroup(memory_group(cgroup)))
+
+
+def memory_group(cgroup):
+    """A group of 4 MiB in the hierarchy that limits memory."""
+    for hierarchy in hierarchies():
+        for limit in ("memory.limit_in_bytes", "memory.max"):  # version 1, version 2
+            if (hierarchy / cgroup / limit).exists():
+                group = hierarchy / cgroup / "4MiB"
+                group.mkdir()
+                (group / limit).write_text(str(4 << 20))
+                return group
+    raise AssertionError("no control group limits memory")
+
+
+def in_a_memory_cgroup(group):
+    through = shell(f"echo $$ >{group}/cgroup.procs; exec")
+    assert "is ready" in watches(through=through).log
+    # As much as a peer can make it hold, and an argument as long as they get.
+    with Server(lambda talk: talk.request() and talk.say(b"HTTP/1.1 200 OK\r\n\r\n", bytes(1 << 20))) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        options = ("--period=10ms", f"--header=X: {'x' * 100_000}")
+        drain(0.3, f"--until-unready={url}", *options, through=through).expect("is ready", at_least=0.3)
+
+
+# A variable that is named again and again asks for any amount.
+VARIABLE = {"A": "x" * 100_000}
+TOO_MUCH = "--header=X: " + "$(A)" * 1000
+
+
+@row("more memory than there is")
+def _():
+    drain(FALLBACK + 1, TOO_MUCH, env=VARIABLE).expect("^drain-sleep: .*(memory|bug|error)", status=2, at_least=FALLBACK + 1)
+
+
+@row("more memory than there is, and stderr is a full pipe")
+def _():
+    with full_pipe() as writer:
+        drain(1, TOO_MUCH, env=VARIABLE, stderr=writer).expect(status=2, at_least=1, at_most=FALLBACK)
+
+
+@row("RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK: it lasts, or the kernel does not start it")
+def _():
+    for limit in ("as", "data", "stack"):
+        lasted = 0
+        for size in (0, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20):
+            # prlimit itself and its libraries must start first.
+            ended = drain(0.2, through=shell(f"prlimit --pid=$$ --{limit}={size}; exec"))
+            started = re.search("^drain-sleep: ", ended.log, re.MULTILINE)
+            assert ended.took >= 0.2 or not started, ended
+            lasted += bool(started)
+        assert lasted, f"it never started: {limit}"
+
+
+@row("RLIMIT_NOFILE 4, with a watch; 3, with a watch and a log file; 0")
+def _():
+    assert "is ready" in watches(through=("prlimit", "--nofile=4")).log
+    line = ("--until-unready=tcp://127.0.0.1:1", f"--log-file={free_path()}", *EAGER, 0.3)
+    drain(*line, through=("prlimit", "--nofile=3")).expect("cannot log to", "is not known", at_least=0.3)
+    # poll(2) refuses then, too.
+    drain(0.3, "--until-idle=1", "--get=http://127.0.0.1:1/", through=("prlimit", "--nofile=0")).expect(status=1, at_least=0.3)
+
+
+@row("seccomp: all is refused but the calls that are known to be made")
+def _():
+    known = ",".join(ERRORS.keys() | CANNOT_FAIL)
+    with_seccomp = pathlib.Path(__file__).parent / "with_seccomp.py"
+    path = free_path()
+    line = ("--until-idle=1", "--until-unready=unix:/nowhere", f"--log-file={path}")
+    ended = watches(*line, through=(DEBIAN_PYTHON, with_seccomp, known))
+    ended.expect("is idle", "is unready", "is ready", at_least=0.3)
+    # And with these, too: what is left is to start and to end.
+    drain(0.3, "--until-idle=1", through=(DEBIAN_PYTHON, with_seccomp, ",".join(CANNOT_FAIL))).expect(at_least=0.3)
+
+
+@row("no free port")
+def _():
+    failures = []
+
+    def without_ports():
+        try:
+            unshare(CLONE_NEWNET)  # of this thread, and so of what it starts
+            run("ip", "link", "set", "lo", "up")
+            pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40001")
+            with Server(port=1000) as server, contextlib.ExitStack() as clients:
+                for _ in range(2):
+                    clients.enter_context(socket.create_connection((server.host, server.port)))
+                urls = [f"--until-unready={scheme}://127.0.0.1:1000" for scheme in ("tcp", "http", "grpc")]
+                ended = drain(0.3, *urls, *EAGER, "--post=http://127.0.0.1:1000")
+            not_known = [f"{scheme}.* is not known" for scheme in ("tcp", "http", "grpc")]
+            ended.expect(*not_known, "POST .* failed", status=1, at_least=0.3)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=without_ports)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+@row("a network namespace without a network, not even loopback")
+def _():
+    urls = [f"--until-unready={scheme}://127.0.0.1:1" for scheme in ("tcp", "http", "grpc")]
+    drain(0.3, *urls, "--until-idle=1", through=("unshare", "--net")).expect("is unready|is not known", at_least=0.3)
+
+
+# Signals.
+
+
+def signals(*numbers):
+    """Sends these signals, a while after each other, once the program is ready for them. Signal 0 is none."""
+
+    def send(process):
+        handled = f"/proc/{process.pid}/status"
+        while not int(re.search(r"SigCgt:\s*(\w+)", pathlib.Path(handled).read_text())[1], 16) >> (signal.SIGABRT - 1) & 1:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        for number in numbers:
+            process.send_signal(number)
+            time.sleep(0.1)
+
+    return send
+
+
+@row("SIGSTOP and SIGCONT: time goes on meanwhile, and no more than that")
+def _():
+    drain(0.8, meanwhile=signals(signal.SIGSTOP, signal.SIGCONT)).expect("slept", at_least=0.8)
+    drain(0.6, meanwhile=signals(signal.SIGSTOP, 0, 0, 0, 0, 0, signal.SIGCONT)).expect("slept", at_least=0.8)
+
+
+@row("SIGSTOP and SIGCONT in the midst of a check")
+def _():
+    with Server(lambda talk: talk.hold()) as server:
+        url = f"grpc://127.0.0.1:{server.port}"
+        drain(0.8, f"--until-unready={url}", meanwhile=signals(signal.SIGSTOP, signal.SIGCONT)).expect(at_least=0.8)
+
+
+@row("SIGPIPE, SIGXFSZ, SIGCHLD, SIGWINCH and SIGURG do not end it")
+def _():
+    harmless = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG)
+    drain(1, meanwhile=signals(*harmless)).expect("slept", at_least=1)
+
+
+@row("SIGABRT, twice: what is left is slept")
+def _():
+    drain(1, meanwhile=signals(signal.SIGABRT, signal.SIGABRT)).expect("bug", status=2, at_least=1)
+
+
+@row("SIGTERM and SIGINT end it at once, even while a check is held and stderr is full")
+def _():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with full_pipe() as writer, Server(lambda talk: talk.hold()) as server:
+            url = f"http://127.0.0.1:{server.port}"
+            ended = drain("infinity", f"--until-unready={url}", "--timeout=1h", stderr=writer, meanwhile=signals(number))
+            ended.expect(status=128 + number)
+
+
+@row("all signals are ignored or blocked in what starts it")
+def _():
+    ignore = "trap '' " + " ".join(str(n) for n in range(1, 32) if n not in (signal.SIGKILL, signal.SIGSTOP))
+    drain(0.3, through=shell(f"{ignore}; exec")).expect("slept", at_least=0.3)
+
+    def blocked():
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+    drain(0.3, preexec_fn=blocked).expect("slept", at_least=0.3)
+
+
+# The machine.
+
+
+@row("a loaded machine: eight busy processes with a higher priority")
+def _():
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            busy = stack.enter_context(subprocess.Popen(["timeout", "20", "sh", "-c", "while :; do :; done"]))
+            stack.callback(busy.terminate)
+        watches(through=("nice", "-n", "10"))
