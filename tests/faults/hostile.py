@@ -311,23 +311,27 @@ def _():
 
 # How long past its DURATION a drain is held: measured before the other rows load the machine.
 
+SHORT = 0.4
+
 
 def measure_overruns():
     """Prints what it finds, and adds a row that judges it."""
     watched = [(kind, peer, unix, url) for kind, (peers, unix, url) in WATCHED.items() for peer in peers]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        overruns = list(pool.map(lambda each: overrun(*each[1:]), watched))
+        runs = list(pool.map(lambda each: run_beside(*each[1:]), watched))
+    overruns = [run.took - SHORT for run in runs]
     print("overrun  peer, of those that are watched without a --timeout to speak of")
     worst = sorted(zip(overruns, watched, strict=True), key=lambda each: each[0], reverse=True)
     for seconds, (kind, peer, _, _) in worst[:10]:
         print(f"{seconds * 1000:4.0f} ms  {kind}: {peer.name}")
-    print(f"{statistics.median(overruns) * 1000:4.0f} ms  median of {len(overruns)}", flush=True)
+    print(f"{statistics.median(overruns) * 1000:4.0f} ms  median of {len(overruns)}")
+    print(f"memory at most {max(run.memory for run in runs)} KiB, descriptors {max(run.descriptors for run in runs)}", flush=True)
 
     @row("no peer holds the drain past its DURATION")
     def _():
         assert worst[0][0] < SLACK, worst[0]
 
 
-def overrun(peer, unix, url):
+def run_beside(peer, unix, url):
     with Server(peer.answer, unix=unix) as server:
-        return drain(f"--until-unready={url(server)}", "--timeout=1h", "--period=10ms", 0.4).took - 0.4
+        return drain(f"--until-unready={url(server)}", "--timeout=1h", "--period=10ms", SHORT)

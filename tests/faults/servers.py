@@ -9,7 +9,6 @@ import threading
 from program import WORK
 
 _numbers = itertools.count()
-FULL_BACKLOG = 0
 
 
 class Server:
@@ -156,10 +155,6 @@ def busy_port():
     with Server() as server, socket.create_connection((server.host, server.port)) as client:
         client.sendall(b"unread")
         yield server.port
-
-
-def unix_url(path):
-    return f"unix:{path}"
 
 
 def free_path():
