@@ -23,9 +23,11 @@ pub fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
     if start.contains(&b'.') {
         return None; // an IPv4 address can only end it
     }
-    let (start, end) = (groups(start)?, groups(end)?);
-    let zeros = 16_usize.checked_sub(start.len() + end.len()).filter(|&zeros| gap.is_some() == (zeros > 0))?;
-    <[u8; 16]>::try_from([start, vec![0; zeros], end].concat()).ok().map(Ipv6Addr::from)
+    let (mut octets, end) = (groups(start)?, groups(end)?);
+    let end_at = 16_usize.checked_sub(end.len()).filter(|&end_at| gap.is_some() == (octets.len() < end_at))?;
+    octets.resize(end_at, 0);
+    octets.extend_from_slice(&end);
+    <[u8; 16]>::try_from(octets).ok().map(Ipv6Addr::from)
 }
 
 /// The bytes of groups with `:` between them. The last two may be an IPv4 address.

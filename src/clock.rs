@@ -44,7 +44,7 @@ pub fn poll_until(fd: RawFd, events: i16, end: Duration) -> Result<i16, Errno> {
         }
         match sys::poll_one(fd, events, left) {
             Ok(0) => {
-                let passed = (now + left).as_nanos().try_into().unwrap_or(u64::MAX);
+                let passed = now.saturating_add(left).as_nanos().try_into().unwrap_or(u64::MAX);
                 PASSED.fetch_max(passed, Ordering::Relaxed);
             }
             Err(EINTR) => {}

@@ -75,7 +75,7 @@ impl Drain {
     /// A drain with that many watches and requests, which starts at time zero.
     pub fn new(rules: Rules, watches: usize, requests: usize) -> Drain {
         Drain {
-            seen_ready: vec![rules.assume_ready; watches],
+            seen_ready: std::iter::repeat_n(rules.assume_ready, watches).collect(),
             next_watch: watches,
             baseline: watches > 0,
             next_round: Duration::ZERO,

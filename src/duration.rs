@@ -15,54 +15,63 @@ pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub const FOREVER: Duration = Duration::MAX;
 
 /// Why a text is not a duration.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Error {
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Error {
     /// More than [`LONGEST`], or too large to hold; `month` where the unit `M`, humantime's month, was the reason.
     TooLong { month: bool },
     /// Not a duration, and why.
     Malformed(&'static str),
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Error {
+    fn why(self) -> &'static str {
+        match self {
             Error::TooLong { month: false } => "is more than 30 days: for a sleep without end write infinity",
             Error::TooLong { month: true } => "is more than 30 days: M is a month, write m for minutes",
             Error::Malformed(why) => why,
-        })
+        }
     }
 }
 
-/// The durations in one argument, which white space separates: `1m 30s` is two. An argument with none is an error.
-pub fn parse_all(text: &[u8]) -> Vec<Result<Duration, Error>> {
-    let Ok(text) = std::str::from_utf8(text) else {
-        return vec![Err(Error::Malformed("is not UTF-8: write 20, 0.5, 1m30s or 500ms"))];
-    };
-    let all: Vec<_> = text.split_whitespace().map(parse).collect();
-    if all.is_empty() {
-        return vec![Err(Error::Malformed("is blank: write 20, 0.5, 1m30s or 500ms"))];
-    }
-    all
-}
+/// Durations, added up as far as they can be read: `None` where none can. What is too long counts as [`LONGEST`].
+#[derive(Clone, Copy, Default)]
+pub struct Sum(pub Option<Duration>);
 
-/// The sum of all durations in one argument.
-///
-/// # Errors
-/// The first part that is refused, or [`Error::TooLong`] for the sum.
-pub fn parse_sum(text: &[u8]) -> Result<Duration, Error> {
-    let mut sum = Duration::ZERO;
-    for part in parse_all(text) {
-        sum = sum.saturating_add(part?);
+impl Sum {
+    /// Adds the durations in one argument, which white space separates: `1m 30s` is two. An argument with none is an error.
+    ///
+    /// # Errors
+    /// What is wrong with the first that is refused, in words that follow the argument. The others count all the same.
+    pub fn add(&mut self, text: &[u8]) -> Result<(), &'static str> {
+        let text = str::from_utf8(text).map_err(|_| "is not UTF-8: write 20, 0.5, 1m30s or 500ms")?;
+        let mut parts = text.split_whitespace().peekable();
+        let mut added = parts.peek().map(|_| ()).ok_or("is blank: write 20, 0.5, 1m30s or 500ms");
+        for part in parts {
+            let part = parse(part);
+            added = added.and(part.map(|_| ()).map_err(Error::why));
+            let counts = match part {
+                Ok(part) => part,
+                Err(Error::TooLong { .. }) => LONGEST,
+                Err(Error::Malformed(_)) => continue,
+            };
+            self.0 = Some(self.0.unwrap_or_default().saturating_add(counts));
+        }
+        added
     }
-    bounded(sum)
-}
 
-/// A sum, unless it is over [`LONGEST`] and yet not [`FOREVER`].
-///
-/// # Errors
-/// [`Error::TooLong`].
-pub fn bounded(sum: Duration) -> Result<Duration, Error> {
-    if sum > LONGEST && sum != FOREVER { Err(Error::TooLong { month: false }) } else { Ok(sum) }
+    /// Makes the sum [`LONGEST`] where it is more, and yet not [`FOREVER`].
+    ///
+    /// # Errors
+    /// If so, in words that follow what was added up.
+    pub fn cap(&mut self) -> Result<(), &'static str> {
+        match self.0 {
+            Some(sum) if sum > LONGEST && sum != FOREVER => {
+                self.0 = Some(LONGEST);
+                Err(Error::TooLong { month: false }.why())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// One duration without white space: a bare number of seconds, `infinity`, or numbers with units.
@@ -126,7 +135,8 @@ fn with_unit(text: &str, unit: usize) -> Result<Duration, Error> {
         // humantime has one error for "too large" and "too fine"; the whole part tells which.
         Err(humantime::DurationError::NumberOverflow) => {
             let whole = number.bytes().position(|b| b == b'.').unwrap_or(number.len());
-            match humantime::parse_duration(&[&number[..whole], unit].concat()) {
+            let whole = [&number.as_bytes()[..whole], unit.as_bytes()].concat();
+            match humantime::parse_duration(str::from_utf8(&whole).unwrap_or_default()) {
                 Ok(whole) if whole <= LONGEST => {
                     Err(Error::Malformed("is finer than can be held: write fewer decimals"))
                 }
@@ -145,7 +155,7 @@ impl fmt::Display for Seconds {
         if self.0 == FOREVER {
             return f.write_str("infinity");
         }
-        write!(f, "{}", self.0.as_secs())?;
+        u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX).fmt(f)?; // no drain has lasted longer
         let mut fraction = self.0.subsec_millis();
         let mut width = 3;
         while width > 0 && fraction.is_multiple_of(10) {
@@ -162,6 +172,16 @@ impl fmt::Display for Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse_sum(text: &[u8]) -> Result<Duration, &'static str> {
+        let mut sum = Sum::default();
+        sum.add(text).and(sum.cap())?;
+        Ok(sum.0.unwrap())
+    }
+
+    fn is_too_long(why: &str) -> bool {
+        why.starts_with("is more than 30 days")
+    }
 
     #[test]
     fn accepted() {
@@ -237,7 +257,7 @@ mod tests {
         ];
         for text in malformed {
             let got = parse_sum(text);
-            assert!(matches!(got, Err(Error::Malformed(_))), "{}: {got:?}", text.escape_ascii());
+            assert!(got.is_err_and(|why| !is_too_long(why)), "{}: {got:?}", text.escape_ascii());
         }
         let too_long: &[(&str, bool)] = &[
             ("2592000.000000001", false),
@@ -254,7 +274,16 @@ mod tests {
             ("99999999999999999999M", true),
         ];
         for (text, month) in too_long {
-            assert_eq!(parse_sum(text.as_bytes()), Err(Error::TooLong { month: *month }), "{text}");
+            let why = parse_sum(text.as_bytes()).unwrap_err();
+            assert!(is_too_long(why) && why.contains("M is a month") == *month, "{text} {why}");
+        }
+        // What counts where something is wrong.
+        for (text, counts) in
+            [("x", None), ("", None), ("1 x 2", Some(3)), ("31d", Some(2_592_000)), ("20d 20d x", Some(2_592_000))]
+        {
+            let mut sum = Sum::default();
+            assert!(sum.add(text.as_bytes()).and(sum.cap()).is_err(), "{text}");
+            assert_eq!(sum.0, counts.map(Duration::from_secs), "{text}");
         }
     }
 

@@ -3,13 +3,13 @@
 //! variable that is not set is an error, since it is most likely a typo.
 
 /// What an environment variable is set to.
-pub type Environment<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
+pub type Environment<'a> = &'a dyn Fn(&[u8]) -> Option<&'a [u8]>;
 
 /// Why an argument cannot be expanded.
 #[derive(Debug, PartialEq)]
-pub enum Error {
+pub enum Error<'a> {
     /// The first variable that is not set.
-    Unset(Vec<u8>),
+    Unset(&'a [u8]),
     /// It would have more than the bytes that were allowed.
     TooLong,
 }
@@ -18,8 +18,8 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error`]; `most` are the bytes that the result may have where a variable is in it.
-pub fn expand(argument: &[u8], environment: Environment, most: usize) -> Result<Vec<u8>, Error> {
-    let mut out = Vec::with_capacity(argument.len());
+pub fn expand<'a>(argument: &'a [u8], environment: Environment, most: usize) -> Result<Vec<u8>, Error<'a>> {
+    let mut out = Vec::new();
     let mut rest = argument;
     while let Some(at) = rest.iter().position(|&b| b == b'$') {
         out.extend_from_slice(&rest[..at]);
@@ -35,12 +35,12 @@ pub fn expand(argument: &[u8], environment: Environment, most: usize) -> Result<
                     continue;
                 };
                 let name = &after[..end];
-                let value = environment(name).ok_or_else(|| Error::Unset(name.to_vec()))?;
+                let value = environment(name).ok_or(Error::Unset(name))?;
                 rest = &after[end + 1..];
                 if out.len() + value.len() + rest.len() > most {
                     return Err(Error::TooLong);
                 }
-                out.extend_from_slice(&value);
+                out.extend_from_slice(value);
             }
             _ => out.push(b'$'),
         }
@@ -55,12 +55,14 @@ mod tests {
 
     #[test]
     fn as_kubernetes_does() {
-        let environment = |name: &[u8]| match name {
-            b"A" => Some(b"one".to_vec()),
-            b"B" => Some(b"$(A)".to_vec()),
-            b"EMPTY" => Some(Vec::new()),
-            b"BYTES" => Some(b"\xff".to_vec()),
-            _ => None,
+        let environment = |name: &[u8]| -> Option<&[u8]> {
+            match name {
+                b"A" => Some(b"one"),
+                b"B" => Some(b"$(A)"),
+                b"EMPTY" => Some(b""),
+                b"BYTES" => Some(b"\xff"),
+                _ => None,
+            }
         };
         type Expected = Result<&'static [u8], &'static [u8]>;
         let cases: &[(&[u8], Expected)] = &[
@@ -84,7 +86,7 @@ mod tests {
         ];
         for (text, expected) in cases {
             let got = expand(text, &environment, 12);
-            let expected = expected.map(<[u8]>::to_vec).map_err(|name| Error::Unset(name.to_vec()));
+            let expected = expected.map(<[u8]>::to_vec).map_err(Error::Unset);
             assert_eq!(got, expected, "{}", text.escape_ascii());
         }
         assert_eq!(expand(b"$(A)$(A)$(A)$(A)$(A)", &environment, 12), Err(Error::TooLong));

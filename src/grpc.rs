@@ -4,6 +4,8 @@
 //! HTTP/2 is RFC 9113; gRPC over it is `doc/PROTOCOL-HTTP2.md` in the grpc repository; the service is `grpc.health.v1`.
 
 use crate::hpack::{self, MALFORMED};
+use crate::net::Failure;
+use crate::text::signed;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const USER_AGENT: &str = concat!("drain-sleep/", env!("CARGO_PKG_VERSION"));
@@ -37,23 +39,25 @@ const CALL: u32 = 1;
 /// SETTINGS_HEADER_TABLE_SIZE 0 and SETTINGS_ENABLE_PUSH 0.
 const OUR_SETTINGS: [u8; 12] = [0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0];
 
+/// The fields of the request, `:authority` aside.
+static FIELDS: [(&str, &str); 6] = [
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":path", "/grpc.health.v1.Health/Check"),
+    ("content-type", "application/grpc"),
+    ("te", "trailers"),
+    ("user-agent", USER_AGENT),
+];
+
 /// The longest SERVICE, which keeps the request within one frame and the peer's first window.
 pub const SERVICE_MAX: usize = 8 * 1024;
 
 /// All that the client says of itself: the preface, and the call `Check(service)`.
 pub fn request(authority: &[u8], service: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
-    let fields: [(&str, &[u8]); 7] = [
-        (":method", b"POST"),
-        (":scheme", b"http"),
-        (":path", b"/grpc.health.v1.Health/Check"),
-        (":authority", authority),
-        ("content-type", b"application/grpc"),
-        ("te", b"trailers"),
-        ("user-agent", USER_AGENT.as_bytes()),
-    ];
-    for (name, value) in fields {
-        hpack::encode(&mut block, name, value);
+    hpack::encode(&mut block, ":authority", authority);
+    for (name, value) in FIELDS {
+        hpack::encode(&mut block, name, value.as_bytes());
     }
     let mut out = PREFACE.to_vec();
     frame(&mut out, SETTINGS, 0, 0, &OUR_SETTINGS);
@@ -112,9 +116,9 @@ pub struct Call {
 /// What the fields of one header block say that matters here.
 #[derive(Default)]
 struct Fields {
-    status: Option<i32>,
+    status: Option<u32>,
     is_grpc: bool,
-    grpc_status: Option<i32>,
+    grpc_status: Option<u32>,
 }
 
 impl Call {
@@ -122,7 +126,7 @@ impl Call {
     ///
     /// # Errors
     /// In words, why the call has failed.
-    pub fn receive(&mut self, bytes: &[u8], replies: &mut Vec<u8>) -> Result<Option<i32>, String> {
+    pub fn receive(&mut self, bytes: &[u8], replies: &mut Vec<u8>) -> Result<Option<i32>, Failure> {
         self.pending.extend_from_slice(bytes);
         let pending = std::mem::take(&mut self.pending);
         let mut rest = pending.as_slice();
@@ -130,10 +134,10 @@ impl Call {
             let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
             // What is no HTTP/2 at all, such as an HTTP/1 answer, is told by its first bytes.
             if !self.settled && kind != SETTINGS {
-                return Err("no HTTP/2: the first frame is not SETTINGS".to_string());
+                return Err("no HTTP/2: the first frame is not SETTINGS".into());
             }
             if length > FRAME_MAX {
-                return Err("HTTP/2 frame over 16 KiB".to_string());
+                return Err("HTTP/2 frame over 16 KiB".into());
             }
             let Some((payload, after)) = after.split_at_checked(length) else { break };
             rest = after;
@@ -153,14 +157,14 @@ impl Call {
         stream: u32,
         payload: &[u8],
         replies: &mut Vec<u8>,
-    ) -> Result<Option<i32>, String> {
+    ) -> Result<Option<i32>, Failure> {
         const BAD_FRAME: &str = "malformed HTTP/2 frame";
         if self.block.is_some() && (kind != CONTINUATION || stream != CALL) {
-            return Err("HTTP/2 headers interrupted".to_string());
+            return Err("HTTP/2 headers interrupted".into());
         }
         match kind {
             SETTINGS if stream != 0 || !payload.len().is_multiple_of(6) || flags & ACK != 0 && !payload.is_empty() => {
-                return Err(BAD_FRAME.to_string());
+                return Err(BAD_FRAME.into());
             }
             SETTINGS => {
                 self.settled = true;
@@ -168,25 +172,25 @@ impl Call {
                     frame(replies, SETTINGS, ACK, 0, &[]);
                 }
             }
-            PING if stream != 0 || payload.len() != 8 => return Err(BAD_FRAME.to_string()),
+            PING if stream != 0 || payload.len() != 8 => return Err(BAD_FRAME.into()),
             PING if flags & ACK == 0 => frame(replies, PING, ACK, 0, payload),
-            GOAWAY if stream != 0 || payload.len() < 8 => return Err(BAD_FRAME.to_string()),
+            GOAWAY if stream != 0 || payload.len() < 8 => return Err(BAD_FRAME.into()),
             // A server that is shutting down still answers the streams up to the one that it names.
             GOAWAY if u32::from_be_bytes([payload[0] & 0x7f, payload[1], payload[2], payload[3]]) < CALL => {
-                return Err("server is going away".to_string());
+                return Err("server is going away".into());
             }
-            RST_STREAM if stream == 0 || payload.len() != 4 => return Err(BAD_FRAME.to_string()),
-            RST_STREAM if stream == CALL => return Err("stream reset".to_string()),
-            WINDOW_UPDATE if payload.len() != 4 || payload.iter().all(|&b| b == 0) => return Err(BAD_FRAME.to_string()),
-            PUSH_PROMISE => return Err("server push, which was switched off".to_string()),
-            DATA | HEADERS | CONTINUATION if stream == 0 => return Err(BAD_FRAME.to_string()),
+            RST_STREAM if stream == 0 || payload.len() != 4 => return Err(BAD_FRAME.into()),
+            RST_STREAM if stream == CALL => return Err("stream reset".into()),
+            WINDOW_UPDATE if payload.len() != 4 || payload.iter().all(|&b| b == 0) => return Err(BAD_FRAME.into()),
+            PUSH_PROMISE => return Err("server push, which was switched off".into()),
+            DATA | HEADERS | CONTINUATION if stream == 0 => return Err(BAD_FRAME.into()),
             DATA if stream == CALL => {
                 if !self.answered {
-                    return Err("gRPC data before its headers".to_string());
+                    return Err("gRPC data before its headers".into());
                 }
                 self.message.extend_from_slice(unpadded(flags, payload).ok_or(BAD_FRAME)?);
                 if flags & END_STREAM != 0 {
-                    return Err("gRPC call ended without trailers".to_string());
+                    return Err("gRPC call ended without trailers".into());
                 }
             }
             HEADERS if stream == CALL => {
@@ -205,9 +209,9 @@ impl Call {
         Ok(None)
     }
 
-    fn block_goes_on(&mut self, flags: u8) -> Result<Option<i32>, String> {
+    fn block_goes_on(&mut self, flags: u8) -> Result<Option<i32>, Failure> {
         if self.block.as_ref().is_some_and(|(block, _)| block.len() > BLOCK_MAX) {
-            return Err("HTTP/2 headers over 16 KiB".to_string());
+            return Err("HTTP/2 headers over 16 KiB".into());
         }
         if flags & END_HEADERS == 0 {
             return Ok(None);
@@ -217,22 +221,24 @@ impl Call {
         let fields = fields(&block)?;
         // Informational headers come before the answer's.
         if fields.status.is_some_and(|status| (100..200).contains(&status)) {
-            return if ends { Err(MALFORMED.to_string()) } else { Ok(None) };
+            return if ends { Err(MALFORMED.into()) } else { Ok(None) };
         }
         if !self.answered && !fields.is_grpc {
-            let status = fields.status.map_or("no status".to_string(), |status| format!("HTTP status {status}"));
-            return Err(format!("not gRPC, {status}"));
+            return Err(match fields.status {
+                None => "not gRPC, no status".into(),
+                status => Failure::Peer("not gRPC, HTTP status", status),
+            });
         }
         match (self.answered, ends) {
             (false, false) => self.answered = true,
-            (true, false) => return Err("gRPC headers in mid-stream".to_string()),
+            (true, false) => return Err("gRPC headers in mid-stream".into()),
             (_, true) => {
                 // grpc-go takes a status that is missing for 2, UNKNOWN.
                 let grpc_status = fields.grpc_status.unwrap_or(2);
                 if grpc_status != 0 {
-                    return Err(format!("gRPC status {grpc_status}"));
+                    return Err(Failure::Peer("gRPC status", Some(grpc_status)));
                 }
-                return response(&self.message).map(Some).ok_or_else(|| "malformed gRPC message".to_string());
+                return response(&self.message).map(Some).ok_or("malformed gRPC message".into());
             }
         }
         Ok(None)
@@ -251,7 +257,7 @@ fn unpadded(flags: u8, payload: &[u8]) -> Option<&[u8]> {
 fn fields(block: &[u8]) -> Result<Fields, &'static str> {
     let mut fields = Fields::default();
     let mut regular = false;
-    hpack::decode(block, |name, value| {
+    hpack::decode(block, &mut |name, value| {
         let pseudo = name.starts_with(b":");
         if pseudo && (regular || name != b":status" || fields.status.is_some()) {
             return Err(MALFORMED);
@@ -260,16 +266,13 @@ fn fields(block: &[u8]) -> Result<Fields, &'static str> {
         if !value.iter().all(crate::http1::is_value_byte) {
             return Err(MALFORMED);
         }
-        // As Go's strconv.ParseInt reads them.
-        let number = || str::from_utf8(value).unwrap_or_default().parse::<i32>();
-        match name {
-            b":status" => fields.status = Some(number().unwrap_or_default()),
-            b"grpc-status" => fields.grpc_status = Some(number().map_err(|_| MALFORMED)?),
-            b"content-type" => {
-                let rest = value.strip_prefix(b"application/grpc");
-                fields.is_grpc |= matches!(rest, Some([] | [b'+' | b';', ..]));
-            }
-            _ => {}
+        if name == b":status" {
+            fields.status = Some(signed(value).unwrap_or_default() as u32);
+        } else if name == b"grpc-status" {
+            fields.grpc_status = Some(signed(value).ok_or(MALFORMED)? as u32);
+        } else if name == b"content-type" {
+            let rest = value.strip_prefix(b"application/grpc");
+            fields.is_grpc |= matches!(rest, Some([] | [b'+' | b';', ..]));
         }
         Ok(())
     })?;
@@ -373,7 +376,7 @@ mod tests {
     const SAYS_SERVING: &[u8] = b"\0\0\0\0\x02\x08\x01";
 
     /// The outcome of the whole and, since a peer may send as it likes, of every way to cut it in two.
-    fn outcome(frames: &[Vec<u8>]) -> Result<Option<i32>, String> {
+    fn outcome(frames: &[Vec<u8>]) -> Result<Option<i32>, Failure> {
         let bytes = frames.concat();
         let whole = Call::default().receive(&bytes, &mut Vec::new());
         for at in 0..bytes.len() {
@@ -448,7 +451,7 @@ mod tests {
         let after = |frames: &[Vec<u8>]| outcome(&[&[settings()], frames].concat());
         let good = || data(SAYS_SERVING);
         let long = vec![0; FRAME_MAX];
-        let cases: &[(&str, Result<Option<i32>, String>)] = &[
+        let cases: &[(&str, Result<Option<i32>, Failure>)] = &[
             ("an HTTP/1 answer", outcome(&[b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()])),
             ("PING before SETTINGS", outcome(&[framed(PING, 0, 0, b"12345678"), settings()])),
             ("a status of the call", after(&[opening(), good(), closing("5")])),

@@ -6,20 +6,23 @@ use crate::http1::is_token_byte;
 /// A header block that is no such thing.
 pub const MALFORMED: &str = "malformed HTTP/2 headers";
 
+/// What is told each name and value.
+type Field<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), &'static str>;
+
 /// Calls `field` with each name and value of a header block.
 ///
 /// # Errors
 /// [`MALFORMED`], or what `field` gives.
-pub fn decode(
-    mut block: &[u8],
-    mut field: impl FnMut(&[u8], &[u8]) -> Result<(), &'static str>,
-) -> Result<(), &'static str> {
+pub fn decode(mut block: &[u8], field: Field) -> Result<(), &'static str> {
     let mut fields_begun = false;
     while let &[first, ..] = block {
         // RFC 7541 section 6: the representation shows in the first bits.
-        let (name, value) = match first {
-            0x80.. => static_row(integer(&mut block, 7)?)?,
-            0x40.. => literal(&mut block, 6)?,
+        match first {
+            0x80.. => {
+                let (name, value) = static_row(integer(&mut block, 7)?)?;
+                field(name, value)?;
+            }
+            0x40.. => literal(&mut block, 6, field)?,
             0x20.. => {
                 let size = integer(&mut block, 5)?;
                 if fields_begun || size > DEFAULT_TABLE_SIZE {
@@ -27,10 +30,9 @@ pub fn decode(
                 }
                 continue;
             }
-            _ => literal(&mut block, 4)?,
-        };
+            _ => literal(&mut block, 4, field)?,
+        }
         fields_begun = true;
-        field(&name, &value)?;
     }
     Ok(())
 }
@@ -38,12 +40,10 @@ pub fn decode(
 /// What a table holds before SETTINGS say otherwise: RFC 9113 section 6.5.2.
 const DEFAULT_TABLE_SIZE: usize = 4096;
 
-type Row = (Vec<u8>, Vec<u8>);
-
 /// A row of the static table, RFC 7541 appendix A. Only rows that can matter in a response are told apart: a name is
 /// otherwise a stand-in of its kind.
-fn static_row(index: usize) -> Result<Row, &'static str> {
-    let (name, value): (&[u8], &[u8]) = match index {
+fn static_row(index: usize) -> Result<(&'static [u8], &'static [u8]), &'static str> {
+    Ok(match index {
         1..=7 => (b":request", b""),
         8 => (b":status", b"200"),
         9 => (b":status", b"204"),
@@ -55,22 +55,25 @@ fn static_row(index: usize) -> Result<Row, &'static str> {
         31 => (b"content-type", b""),
         15..=61 => (b"other", b""),
         _ => return Err(MALFORMED),
-    };
-    Ok((name.to_vec(), value.to_vec()))
+    })
 }
 
 /// RFC 7541 section 6.2: a name, by its index or as a string, and a value.
-fn literal(block: &mut &[u8], prefix: u32) -> Result<Row, &'static str> {
+fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), &'static str> {
+    let name_string;
     let name = match integer(block, prefix)? {
-        0 => string(block)?,
+        0 => {
+            name_string = string(block)?;
+            &name_string
+        }
         index => static_row(index)?.0,
     };
     // Lower case and visible: RFC 9113 section 8.2.1.
-    let letters = name.strip_prefix(b":").unwrap_or(&name);
+    let letters = name.strip_prefix(b":").unwrap_or(name);
     if letters.is_empty() || !letters.iter().all(|&b| is_token_byte(b) && !b.is_ascii_uppercase()) {
         return Err(MALFORMED);
     }
-    Ok((name, string(block)?))
+    field(name, &string(block)?)
 }
 
 /// RFC 7541 section 5.1.
@@ -137,31 +140,26 @@ const COUNTS: [u16; LONGEST_CODE + 1] = {
 };
 
 fn huffman_decode(text: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let mut out = Vec::with_capacity(text.len() * 8 / 5);
-    let mut bits = text.iter().flat_map(|byte| (0..8).rev().map(move |at| u32::from(byte >> at & 1)));
-    loop {
-        // A canonical code: among the codes of one length, the n-th is the first one plus n.
-        let (mut code, mut first, mut padding) = (0, 0, true);
-        let mut length = 0;
-        let rank = loop {
-            let Some(bit) = bits.next() else {
-                // What is left is padding: fewer than eight bits, all of them ones.
-                return if length < 8 && padding { Ok(out) } else { Err(MALFORMED) };
-            };
-            length += 1;
-            padding &= bit == 1;
-            code = code << 1 | bit;
-            first <<= 1;
-            let count = u32::from(*COUNTS.get(length).ok_or(MALFORMED)?);
-            if code < first + count {
-                break code - first;
-            }
+    let mut out = Vec::new();
+    // The code so far, and the first one of its length: in a canonical code the n-th of one length is the first plus n.
+    let (mut code, mut first, mut length) = (0_u32, 0, 0);
+    for at in 0..text.len() * 8 {
+        let bit = text[at / 8] >> (7 - at % 8) & 1;
+        length += 1;
+        code = code << 1 | u32::from(bit);
+        first <<= 1;
+        let count = u32::from(*COUNTS.get(length).ok_or(MALFORMED)?);
+        if code < first + count {
+            let same_length = |symbol: &usize| usize::from(CODE_LENGTHS[*symbol]) == length;
+            let symbol = (0..CODE_LENGTHS.len()).filter(same_length).nth((code - first) as usize);
+            out.push(symbol.and_then(|symbol| symbol.try_into().ok()).ok_or(MALFORMED)?);
+            (code, first, length) = (0, 0, 0);
+        } else {
             first += count;
-        };
-        let mut same_length = (0..).zip(CODE_LENGTHS).filter(|&(_, l)| usize::from(l) == length);
-        let (symbol, _): (u32, u8) = same_length.nth(rank as usize).ok_or(MALFORMED)?;
-        out.push(u8::try_from(symbol).map_err(|_| MALFORMED)?);
+        }
     }
+    // What is left is padding: fewer than eight bits, all of them ones.
+    if length < 8 && code == (1 << length) - 1 { Ok(out) } else { Err(MALFORMED) }
 }
 
 /// Appends a field, by strings that are not Huffman-coded and no table keeps.
@@ -195,7 +193,7 @@ mod tests {
     fn fields(block: &[u8]) -> Result<Vec<(String, String)>, &'static str> {
         let mut fields = Vec::new();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        decode(block, |name, value| {
+        decode(block, &mut |name, value| {
             fields.push((text(name), text(value)));
             Ok(())
         })?;

@@ -31,7 +31,7 @@ pub enum Read {
 
 /// A final answer.
 pub struct Answer {
-    pub status: u16,
+    pub status: u32,
     /// It is a redirect to TLS, which cannot be followed.
     pub tls: bool,
 }
@@ -54,14 +54,13 @@ pub fn exchange(
     read: Read,
     deadline: Duration,
 ) -> Result<Answer, Failure> {
-    let mut custom_host = headers.iter().find(|header| header.is(HOST)).map(|header| header.value.as_slice());
+    let mut custom_host = headers.iter().find(|header| header.is(HOST)).map(|header| header.value);
     // Over a Unix socket the URL names no host, so that the one that is sent takes its place.
     let first_host = match (&url.endpoint, custom_host) {
         (Endpoint::Unix(_), Some(host)) => host,
         _ => &url.authority,
     };
-    let mut redirected;
-    let mut url = url;
+    let mut url = url.clone();
     for _ in 0..REQUESTS_MAX {
         let host = custom_host.unwrap_or(&url.authority);
         let mut connection = connect(&url.endpoint, deadline)?;
@@ -72,14 +71,12 @@ pub fn exchange(
         let mut tls = false;
         if let (true, Some(location)) = (is_redirect, head.location.as_deref().filter(|location| !location.is_empty()))
         {
-            match resolve(url, first_host, location).map_err(Failure::peer)? {
-                Redirect::Follow { url: next, absolute } => {
+            match resolve(&mut url, first_host, location)? {
+                Redirect::Follow { absolute } => {
                     // Whether it can be read does not matter; that it stalls does, by what is left of the time.
                     if read == Read::Body && !head.announces_more_than(http1::REDIRECT_BODY_MAX) {
                         let _ = response.body(&head, http1::REDIRECT_BODY_MAX);
                     }
-                    redirected = next;
-                    url = &redirected;
                     custom_host = custom_host.filter(|_| !absolute);
                     continue;
                 }
@@ -113,7 +110,7 @@ fn request(method: Method, target: &[u8], host: &[u8], headers: &[Header]) -> Ve
         }
     }
     for header in headers.iter().filter(|header| !header.value.is_empty() && !header.is(HOST)) {
-        add(&header.name, &header.value);
+        add(header.name, header.value);
     }
     request.extend_from_slice(b"\r\n");
     request
@@ -129,7 +126,7 @@ struct Response {
 impl Response {
     fn head(&mut self) -> Result<http1::Head, Failure> {
         loop {
-            if let Some(head) = http1::head(&self.bytes).map_err(Failure::peer)? {
+            if let Some(head) = http1::head(&self.bytes)? {
                 return Ok(head);
             }
             if self.ended {
@@ -140,7 +137,7 @@ impl Response {
     }
 
     fn body(&mut self, head: &http1::Head, most: u64) -> Result<(), Failure> {
-        while !http1::body(&self.bytes, head, most, self.ended).map_err(Failure::peer)? {
+        while !http1::body(&self.bytes, head, most, self.ended)? {
             self.more()?;
         }
         Ok(())
@@ -161,7 +158,8 @@ mod tests {
 
     #[test]
     fn requests() {
-        let header = |name: &str, value: &str| Header { name: name.into(), value: value.into() };
+        let header =
+            |name: &'static str, value: &'static str| Header { name: name.as_bytes(), value: value.as_bytes() };
         let plain = request(Method::Get, b"/readyz", b"localhost:80", &[]);
         let expected = format!(
             "GET /readyz HTTP/1.1\r\nHost: localhost:80\r\nConnection: close\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\n\r\n"

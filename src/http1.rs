@@ -26,7 +26,7 @@ const BAD_CHUNK: &str = "malformed chunk";
 /// A response's head.
 #[derive(Debug, PartialEq)]
 pub struct Head {
-    pub status: u16,
+    pub status: u32,
     pub location: Option<Vec<u8>>,
     framing: Framing,
     /// Where the body begins in the bytes that were read.
@@ -96,7 +96,7 @@ fn trim(mut text: &[u8]) -> &[u8] {
 }
 
 /// The status, the minor version, and where the fields begin.
-fn status_line(bytes: &[u8]) -> Result<Option<(u16, u8, usize)>, &'static str> {
+fn status_line(bytes: &[u8]) -> Result<Option<(u32, u8, usize)>, &'static str> {
     const VERSION: &[u8] = b"HTTP/1.";
     let known = bytes.len().min(VERSION.len());
     if bytes[..known] != VERSION[..known] {
@@ -111,7 +111,7 @@ fn status_line(bytes: &[u8]) -> Result<Option<(u16, u8, usize)>, &'static str> {
     if ![minor, a, b, c].iter().all(|digit| digit.is_ascii_digit()) {
         return Err(BAD_STATUS);
     }
-    let status = [a, b, c].iter().fold(0, |n, &&digit| n * 10 + u16::from(digit - b'0'));
+    let status = [a, b, c].iter().fold(0, |n, &&digit| n * 10 + u32::from(digit - b'0'));
     Ok(Some((status, *minor - b'0', len)))
 }
 
@@ -120,7 +120,8 @@ fn status_line(bytes: &[u8]) -> Result<Option<(u16, u8, usize)>, &'static str> {
 struct Fields {
     location: Option<Vec<u8>>,
     content_length: Option<Vec<u8>>,
-    transfer_encodings: Vec<Vec<u8>>,
+    /// Whether there is one Transfer-Encoding, and it is `chunked`; `None` where there is none at all.
+    chunked: Option<bool>,
 }
 
 /// Reads header fields up to the empty line that ends them, and tells where that ends; at most `most` bytes.
@@ -169,26 +170,23 @@ impl Fields {
                 return Err("conflicting Content-Length");
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.transfer_encodings.push(value.to_vec());
+            self.chunked = Some(self.chunked.is_none() && value.eq_ignore_ascii_case(b"chunked"));
         }
         Ok(())
     }
 
     /// `readTransfer` in Go's `net/http/transfer.go`.
-    fn framing(&self, status: u16, minor: u8) -> Result<Framing, &'static str> {
-        let chunked = match self.transfer_encodings.as_slice() {
-            _ if minor == 0 => false,
-            [] => false,
-            [one] if one.eq_ignore_ascii_case(b"chunked") => true,
-            _ => return Err("unsupported Transfer-Encoding"),
-        };
+    fn framing(&self, status: u32, minor: u8) -> Result<Framing, &'static str> {
+        if self.chunked == Some(false) && minor > 0 {
+            return Err("unsupported Transfer-Encoding");
+        }
         let length = match &self.content_length {
             None => None,
             Some(digits) => Some(decimal(digits).filter(|&length| i64::try_from(length).is_ok()).ok_or(BAD_LENGTH)?),
         };
         Ok(match length {
             _ if status < 200 || status == 204 || status == 304 => Framing::Length(0),
-            _ if chunked => Framing::Chunked,
+            _ if self.chunked.is_some() && minor > 0 => Framing::Chunked,
             Some(length) => Framing::Length(length),
             None => Framing::Close,
         })

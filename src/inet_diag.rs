@@ -52,7 +52,7 @@ pub const FAMILIES: [u16; 2] = [AF_INET, AF_INET6];
 
 /// Asks for the sockets of one family whose local port is `port`. Replies bear the same `sequence`.
 pub fn request(family: u16, port: u16, sequence: u32) -> Vec<u8> {
-    let mut out = Vec::with_capacity(MESSAGE_HEAD + REQUEST);
+    let mut out = Vec::new();
     out.extend(((MESSAGE_HEAD + REQUEST) as u32).to_ne_bytes());
     out.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     out.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());

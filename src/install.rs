@@ -1,15 +1,18 @@
 //! `--install PATH`: copies this program, from an init container to a volume that the app's container shares.
 
+use std::fmt::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::args::CHECK;
-use crate::log::{self, Bytes};
+use crate::args::Opt;
+use crate::log::{self, Bytes, Text};
 use crate::run::{EXIT_FAILURE, EXIT_OK};
 use crate::sys::{self, Errno};
 
-const NAME: &[u8] = b"drain-sleep";
+const NAME: &str = "drain-sleep";
 /// Read and run by everyone, written by no one.
 const MODE: u32 = 0o555;
+/// Exit status of a process that could not become the copy, and has said so: the shell's convention.
+const EXIT_NOT_RUN: i32 = 126;
 /// proc(5)
 const OURSELVES: &[u8] = b"/proc/self/exe";
 
@@ -27,10 +30,14 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
         Ok(created) => created,
         Err(error) => return failed("cannot create a file there", error),
     };
-    let status = match fill(file)
-        .map_err(|e| ("cannot copy", e))
-        .and_then(|()| try_out(&copy, arguments).map_err(|e| ("cannot run the copy, is it mounted noexec?", e)))
-    {
+    let not_run = |error| {
+        failed("cannot run the copy, is it mounted noexec?", error);
+        EXIT_NOT_RUN
+    };
+    let filled = fill(file).map_err(|error| ("cannot copy", error));
+    let tried =
+        filled.and_then(|()| try_out(&copy, arguments, &not_run).map_err(|error| ("cannot run the copy", error)));
+    let status = match tried {
         Ok(EXIT_OK) => match sys::rename_file(&copy, &target) {
             Ok(()) => {
                 log::info(format_args!("installed '{shown}'"));
@@ -38,8 +45,10 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
             }
             Err(error) => failed("cannot put the copy in place", error),
         },
+        Ok(EXIT_NOT_RUN) => EXIT_FAILURE,
         Ok(status) => {
-            log::error(format_args!("error: cannot install to '{shown}': the copy exits with {status}"));
+            let number = status.unsigned_abs();
+            log::error(format_args!("error: cannot install to '{shown}': the copy exits with {number}"));
             status
         }
         Err((what, error)) => failed(what, error),
@@ -53,7 +62,7 @@ fn target(path: &[u8]) -> Vec<u8> {
     let slash: &[u8] = if path.ends_with(b"/") { b"" } else { b"/" };
     let folder = [path, slash].concat();
     let is_folder = || !path.is_empty() && sys::open_file(&folder, sys::O_PATH, 0).is_ok();
-    if slash.is_empty() || is_folder() { [&folder, NAME].concat() } else { path.to_vec() }
+    if slash.is_empty() || is_folder() { [&folder, NAME.as_bytes()].concat() } else { path.to_vec() }
 }
 
 /// A new file in the target's directory. Its name is the first that is free: every init container is PID 1, so that a
@@ -62,10 +71,11 @@ fn create_beside(target: &[u8]) -> Result<(Vec<u8>, OwnedFd), Errno> {
     let name_at = target.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let mut number = 0_u32;
     loop {
-        let copy = [&target[..name_at], b".", NAME, format!(".{number}").as_bytes()].concat();
-        match sys::open_file(&copy, sys::O_WRONLY | sys::O_CREAT | sys::O_EXCL, MODE) {
+        let mut copy = Text(target[..name_at].to_vec());
+        let _ = write!(copy, ".{NAME}.{number}");
+        match sys::open_file(&copy.0, sys::O_WRONLY | sys::O_CREAT | sys::O_EXCL, MODE) {
             Err(sys::EEXIST) => number += 1,
-            other => return Ok((copy, other?)),
+            other => return Ok((copy.0, other?)),
         }
     }
 }
@@ -84,6 +94,8 @@ fn fill(copy: OwnedFd) -> Result<(), Errno> {
 }
 
 /// Runs the copy on the same line with `--check`, which then installs nothing.
-fn try_out(copy: &[u8], arguments: &[&[u8]]) -> Result<i32, Errno> {
-    sys::run_program(&[&[copy, CHECK.as_bytes()], arguments].concat())
+fn try_out(copy: &[u8], arguments: &[&[u8]], not_run: &dyn Fn(Errno) -> i32) -> Result<i32, Errno> {
+    let mut argv = vec![copy, Opt::Check.name().as_bytes()];
+    argv.extend_from_slice(arguments);
+    sys::run_program(&argv, not_run)
 }

@@ -2,7 +2,7 @@
 //! `pkg/probe/http/http.go` of the Kubernetes source, on top of Go's `net/url` and `net/http`.
 
 use crate::address::ipv6;
-use crate::text::split_once;
+use crate::text::{split_before, split_once};
 use crate::url::{Endpoint, HTTP_PORT, HttpUrl, percent_decode, port_number};
 
 /// What to do about a redirect.
@@ -10,7 +10,6 @@ use crate::url::{Endpoint, HTTP_PORT, HttpUrl, percent_decode, port_number};
 pub enum Redirect {
     /// To the same host: ask there.
     Follow {
-        url: HttpUrl,
         /// The Location has a scheme, so that a Host header of the user's own no longer applies (Go issue 22233).
         absolute: bool,
     },
@@ -24,32 +23,29 @@ pub enum Redirect {
 
 const MALFORMED: &str = "malformed Location";
 
-/// Resolves a Location against the URL that answered with it. `host` is the authority that it must name, any port, to be
-/// followed.
+/// Resolves a Location against the URL that answered with it, which becomes the next one to ask where it is followed. `host`
+/// is the authority that it must name, any port, to be followed.
 ///
 /// # Errors
 /// In words, why it does not parse.
-pub fn resolve(base: &HttpUrl, host: &[u8], location: &[u8]) -> Result<Redirect, &'static str> {
+pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redirect, &'static str> {
     if location.iter().any(u8::is_ascii_control) {
         return Err(MALFORMED);
     }
     let (location, fragment) = split_once(location, b'#').unwrap_or((location, b""));
     percent_decode(fragment).ok_or(MALFORMED)?;
     let (scheme, rest) = split_scheme(location)?;
-    let path_end = rest.iter().position(|&b| b == b'?').unwrap_or(rest.len());
-    let (path, query) = rest.split_at(path_end); // the query with its `?`
+    let (path, query) = split_before(rest, b'?');
 
     let opaque = scheme.is_some() && !path.starts_with(b"/"); // `mailto:…`
     if opaque {
         return Ok(Redirect::Elsewhere);
     }
-    if path.iter().take_while(|&&b| b != b'/').any(|&b| b == b':') {
+    if split_before(path, b'/').0.contains(&b':') {
         return Err(MALFORMED);
     }
     let (authority, path) = match path.strip_prefix(b"//") {
-        Some(after) if scheme.is_some() || !after.starts_with(b"/") => {
-            after.split_at(after.iter().position(|&b| b == b'/').unwrap_or(after.len()))
-        }
+        Some(after) if scheme.is_some() || !after.starts_with(b"/") => split_before(after, b'/'),
         _ => (&b""[..], path),
     };
     percent_decode(path).ok_or(MALFORMED)?;
@@ -68,24 +64,24 @@ pub fn resolve(base: &HttpUrl, host: &[u8], location: &[u8]) -> Result<Redirect,
         return Ok(Redirect::OtherScheme);
     }
 
-    let mut url = base.clone();
-    let base_path_end = base.target.iter().position(|&b| b == b'?').unwrap_or(base.target.len());
-    let (base_path, base_query) = base.target.split_at(base_path_end);
+    let (base, base_query) = split_before(&url.target, b'?');
+    url.target = if names_host {
+        request_target(b"", path, query)
+    } else if path.is_empty() && query.is_empty() {
+        request_target(base, path, base_query)
+    } else {
+        request_target(base, path, query)
+    };
     if names_host {
         url.authority = authority.rsplit(|&b| b == b'@').next().unwrap_or_default().to_vec();
-        if let Endpoint::Tcp(_, base_port) = &mut url.endpoint {
-            *base_port = match port {
+        if let Endpoint::Tcp(_, url_port) = &mut url.endpoint {
+            *url_port = match port {
                 b"" => HTTP_PORT,
                 digits => port_number(digits).ok_or("Location with an impossible port")?,
             };
         }
-        url.target = request_target(&resolve_path(b"", path), query);
-    } else if path.is_empty() && query.is_empty() {
-        url.target = request_target(&resolve_path(base_path, b""), base_query);
-    } else {
-        url.target = request_target(&resolve_path(base_path, path), query);
     }
-    Ok(Redirect::Follow { url, absolute: scheme.is_some() })
+    Ok(Redirect::Follow { absolute: scheme.is_some() })
 }
 
 /// `getScheme` of Go's `net/url`.
@@ -163,7 +159,7 @@ fn resolve_path(base: &[u8], reference: &[u8]) -> Vec<u8> {
     }
     full.extend_from_slice(reference);
 
-    let mut out: Vec<u8> = Vec::with_capacity(full.len() + 1);
+    let mut out = Vec::new();
     let mut segments = full.strip_prefix(b"/").unwrap_or(&full).split(|&b| b == b'/').peekable();
     while let Some(segment) = segments.next() {
         match segment {
@@ -196,7 +192,7 @@ fn escaped_path(path: &[u8]) -> Vec<u8> {
 
 fn percent_encode(text: &[u8], stays: fn(u8) -> bool) -> Vec<u8> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut out = Vec::with_capacity(text.len());
+    let mut out = Vec::new();
     for &byte in text {
         if stays(byte) {
             out.push(byte);
@@ -208,8 +204,8 @@ fn percent_encode(text: &[u8], stays: fn(u8) -> bool) -> Vec<u8> {
 }
 
 /// What may stand in a request line: nothing in a Location can end it.
-fn request_target(path: &[u8], query: &[u8]) -> Vec<u8> {
-    percent_encode(&[path, query].concat(), |b| b.is_ascii_graphic())
+fn request_target(base: &[u8], path: &[u8], query: &[u8]) -> Vec<u8> {
+    percent_encode(&[&resolve_path(base, path), query].concat(), |b| b.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -218,13 +214,13 @@ mod tests {
     use crate::url;
 
     fn follow(location: &str) -> Result<(u16, String, String, bool), String> {
-        let base = url::http(b"//127.0.0.1:8080/a/b?q").unwrap();
+        let mut url = url::http(b"//127.0.0.1:8080/a/b?q").unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        match resolve(&base, b"127.0.0.1:8080", location.as_bytes()) {
-            Ok(Redirect::Follow { url: HttpUrl { endpoint: Endpoint::Tcp(_, port), authority, target }, absolute }) => {
-                Ok((port, text(authority), text(target), absolute))
+        match (resolve(&mut url, b"127.0.0.1:8080", location.as_bytes()), url.endpoint) {
+            (Ok(Redirect::Follow { absolute }), Endpoint::Tcp(_, port)) => {
+                Ok((port, text(url.authority), text(url.target), absolute))
             }
-            other => Err(format!("{other:?}")),
+            (other, _) => Err(format!("{other:?}")),
         }
     }
 
@@ -322,14 +318,13 @@ mod tests {
 
     #[test]
     fn ipv6_and_unix() {
-        let v6 = url::http(b"//[::1]:8080/").unwrap();
-        assert!(matches!(resolve(&v6, b"[::1]:8080", b"http://[::1]:9/x"), Ok(Redirect::Follow { .. })));
-        let unix = url::http(b"//unix:/a.sock:/x").unwrap();
-        let Ok(Redirect::Follow { url, .. }) = resolve(&unix, b"app.local", b"http://app.local:9/y") else { panic!() };
-        assert_eq!(
-            (url.endpoint, url.authority.as_slice(), url.target.as_slice()),
-            (unix.endpoint.clone(), &b"app.local:9"[..], &b"/y"[..])
-        );
-        assert_eq!(resolve(&unix, b"app.local", b"http://localhost/y"), Ok(Redirect::Elsewhere));
+        let mut v6 = url::http(b"//[::1]:8080/").unwrap();
+        assert_eq!(resolve(&mut v6, b"[::1]:8080", b"http://[::1]:9/x"), Ok(Redirect::Follow { absolute: true }));
+        let socket = Endpoint::Unix(b"/a.sock".to_vec());
+        let mut url = url::http(b"//unix:/a.sock:/x").unwrap();
+        assert_eq!(resolve(&mut url, b"app.local", b"http://localhost/y"), Ok(Redirect::Elsewhere));
+        let follow = Ok(Redirect::Follow { absolute: true });
+        assert_eq!(resolve(&mut url, b"app.local", b"http://app.local:9/y"), follow);
+        assert_eq!(url, HttpUrl { endpoint: socket, authority: b"app.local:9".to_vec(), target: b"/y".to_vec() });
     }
 }

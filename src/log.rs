@@ -70,10 +70,22 @@ fn log(message: fmt::Arguments, quiet: bool) {
 ///
 /// # Errors
 /// Those of write(2), save EBADF.
-pub fn print(text: &str) -> Result<(), Errno> {
-    match sys::write_all(sys::standard(STDOUT), text.as_bytes()) {
+pub fn print(message: fmt::Arguments) -> Result<(), Errno> {
+    let mut text = Text(Vec::new());
+    let _ = text.write_fmt(message);
+    match sys::write_all(sys::standard(STDOUT), &text.0) {
         Err(sys::EBADF) => Ok(()),
         other => other,
+    }
+}
+
+/// Text that is being written, of any length. std's `String` does the same, but weighs more.
+pub struct Text(pub Vec<u8>);
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 }
 

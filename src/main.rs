@@ -10,9 +10,10 @@ mod unwind;
 unsafe extern "C" {}
 
 use std::ffi::{c_char, c_int};
+use std::fmt;
 use std::time::Duration;
 
-use drain_sleep::args::{self, Args};
+use drain_sleep::args::{self, Args, Opt};
 use drain_sleep::failsafe;
 use drain_sleep::heap::{Arena, Heap};
 use drain_sleep::plan::Plan;
@@ -37,51 +38,54 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     run(&arguments)
 }
 
-fn run(arguments: &[&[u8]]) -> i32 {
-    let args = Args::parse(arguments, &sys::variable);
-    if args.has(args::HELP) {
-        return print(&args::help());
+/// Does what the line says, and exits there and then: there is nothing to be cleaned up, and no code for it then.
+fn run(arguments: &[&[u8]]) -> ! {
+    let words = args::words(arguments, &sys::variable);
+    let args = Args::parse(&words);
+    if args.has(Opt::Help) {
+        sys::exit(print(format_args!("{}", args::Help)));
     }
-    if args.has(args::VERSION) {
-        return print(concat!("drain-sleep ", env!("CARGO_PKG_VERSION"), "\n"));
+    if args.has(Opt::Version) {
+        sys::exit(print(format_args!(concat!("drain-sleep ", env!("CARGO_PKG_VERSION"), "\n"))));
     }
-    if args.has(args::QUIET) {
+    if args.has(Opt::Quiet) {
         log::quiet();
     }
     if args.at_once {
-        return at_once(&args, arguments);
+        at_once(&args, arguments);
     }
     let plan = Plan::new(&args);
     failsafe::drain_lasts(plan.as_ref().map_or_else(|refused| refused.sleep, |plan| plan.rules.duration));
-    if let Some(path) = args.value(args::LOG_FILE)
+    if let Some(path) = args.value(Opt::LogFile)
         && let Err(error) = log::to_file(path)
     {
         log::error(format_args!("cannot log to {}: {error}", log::Bytes(path)));
     }
-    match plan {
-        Ok(plan) => run::drain(&plan),
-        Err(refused) => run::refused(&refused),
-    }
+    sys::exit(match &plan {
+        Ok(plan) => run::drain(plan),
+        Err(refused) => run::refused(refused),
+    })
 }
 
 /// `--check` and `--install`, which drain nothing, so that a mistake ends them at once.
-fn at_once(args: &Args, arguments: &[&[u8]]) -> i32 {
+fn at_once(args: &Args, arguments: &[&[u8]]) -> ! {
     failsafe::drain_lasts(Duration::ZERO);
-    let mut text = String::new();
+    let mut plan = None;
     if args.mentions_drain() || !args.mistakes.is_empty() {
         match Plan::new(args) {
-            Ok(plan) => text = format!("{plan}\n"),
-            Err(refused) => return run::mistakes(&refused),
+            Ok(made) => plan = Some(made),
+            Err(refused) => sys::exit(run::mistakes(&refused)),
         }
     }
-    match args.value(args::INSTALL) {
-        Some(path) if !args.has(args::CHECK) => install::install(path, arguments),
-        _ => print(&text),
-    }
+    sys::exit(match (args.value(Opt::Install), &plan) {
+        (Some(path), _) if !args.has(Opt::Check) => install::install(path, arguments),
+        (_, Some(plan)) => print(format_args!("{plan}\n")),
+        (_, None) => EXIT_OK,
+    })
 }
 
-fn print(text: &str) -> i32 {
-    match log::print(text) {
+fn print(message: fmt::Arguments) -> i32 {
+    match log::print(message) {
         Ok(()) => EXIT_OK,
         Err(_) => EXIT_FAILURE,
     }

@@ -3,6 +3,7 @@
 //! std has none of it: its Unix connect hangs while the listen queue is full, its time-outs start anew with each read,
 //! and its look-up of `localhost` asks a resolver.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -12,18 +13,34 @@ use crate::sys::{self, Errno};
 use crate::url::{Endpoint, Host};
 
 /// Why an exchange failed.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Failure {
-    /// The peer's doing, or nobody is there: it counts as unready.
-    Peer(String),
+    /// The peer's doing, or nobody is there: it counts as unready. Why, and a number that goes with it.
+    Peer(&'static str, Option<u32>),
     /// A local want (descriptors, ports, memory, permission …), which says nothing about the peer.
     Local(Errno),
 }
 
 impl Failure {
-    /// A failure with fixed words.
-    pub fn peer(why: &str) -> Failure {
-        Failure::Peer(why.to_string())
+    /// The peer's doing, which words are enough to tell.
+    pub fn peer(why: &'static str) -> Failure {
+        Failure::Peer(why, None)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Peer(why, None) => f.write_str(why),
+            Failure::Peer(why, Some(number)) => write!(f, "{why} {number}"),
+            Failure::Local(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<&'static str> for Failure {
+    fn from(why: &'static str) -> Failure {
+        Failure::peer(why)
     }
 }
 

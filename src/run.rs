@@ -26,7 +26,7 @@ pub fn drain(plan: &Plan) -> i32 {
     let end = loop {
         match drain.next(elapsed()) {
             Step::Check(index, deadline) => {
-                let outcome = watch::check(&plan.watches[index].target, &plan.headers, deadline);
+                let outcome = watch::check(&plan.watches[index].target, plan, deadline);
                 if drain.checked(elapsed(), outcome.finding) {
                     verdicts[index].update(&outcome);
                 }
@@ -55,10 +55,7 @@ pub fn drain(plan: &Plan) -> i32 {
     match (end, never_ready) {
         (End::Drained, _) => log::info(format_args!("drained after {took}")),
         (End::Elapsed, Some((_, watch))) => {
-            log::info(format_args!(
-                "slept {took} in full: {} was never ready, so it could not stop being ready",
-                watch.name
-            ));
+            log::info(format_args!("slept {took} in full: {watch} was never ready, so it could not stop being ready"));
         }
         (End::Elapsed, None) if plan.watches.is_empty() => log::info(format_args!("slept {took}")),
         (End::Elapsed, None) => log::info(format_args!("slept {took} in full: not all that is watched had drained")),
@@ -85,13 +82,13 @@ pub fn refused(refused: &Refused) -> i32 {
 
 /// The verdicts on a watch, as far as they are logged.
 struct Verdict<'a> {
-    watch: &'a Watch,
+    watch: &'a Watch<'a>,
     last: &'static str,
     changes: u32,
 }
 
-impl Verdict<'_> {
-    fn new(watch: &Watch) -> Verdict<'_> {
+impl<'a> Verdict<'a> {
+    fn new(watch: &'a Watch<'a>) -> Verdict<'a> {
         Verdict { watch, last: "", changes: 0 }
     }
 
@@ -101,11 +98,11 @@ impl Verdict<'_> {
         }
         self.changes += u32::from(!self.last.is_empty());
         self.last = outcome.verdict;
-        let Watch { name, .. } = self.watch;
+        let watch = self.watch;
         if self.changes <= CHANGES_LOGGED {
-            log::info(format_args!("{name} is {outcome} at {}", Seconds(elapsed())));
+            log::info(format_args!("{watch} is {outcome} at {}", Seconds(elapsed())));
         } else if self.changes == CHANGES_LOGGED + 1 {
-            log::info(format_args!("{name} changes often: from now on its changes are only counted"));
+            log::info(format_args!("{watch} changes often: from now on its changes are only counted"));
         }
     }
 }
@@ -114,7 +111,7 @@ impl Drop for Verdict<'_> {
     /// The count that was announced.
     fn drop(&mut self) {
         if self.changes > CHANGES_LOGGED {
-            log::info(format_args!("{} changed {} times", self.watch.name, self.changes));
+            log::info(format_args!("{} changed {} times", self.watch, self.changes));
         }
     }
 }

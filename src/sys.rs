@@ -2,9 +2,8 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use std::fmt;
-use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -70,7 +69,8 @@ pub struct Errno(pub i32);
 
 impl Errno {
     fn last() -> Errno {
-        Errno(io::Error::last_os_error().raw_os_error().unwrap_or_default())
+        // SAFETY: libc's own, which lasts as long as the thread.
+        Errno(unsafe { *__errno_location() })
     }
 }
 
@@ -106,7 +106,7 @@ impl fmt::Display for Errno {
             122 => "quota exceeded",
             _ => "error",
         };
-        write!(f, "{words} (errno {})", self.0)
+        write!(f, "{words} (errno {})", self.0.unsigned_abs())
     }
 }
 
@@ -139,14 +139,9 @@ unsafe extern "C" {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     fn connect(fd: c_int, address: *const c_void, length: c_uint) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
-    fn posix_spawn(
-        pid: *mut c_int,
-        path: *const c_char,
-        actions: *const c_void,
-        attributes: *const c_void,
-        argv: *const *const c_char,
-        envp: *const *const c_char,
-    ) -> c_int;
+    fn _Fork() -> c_int;
+    fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+    fn __errno_location() -> *const c_int;
     fn getenv(name: *const c_char) -> *const c_char;
     fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     fn _exit(status: c_int) -> !;
@@ -164,12 +159,12 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<&'static
 }
 
 /// What an environment variable is set to.
-pub fn variable(name: &[u8]) -> Option<Vec<u8>> {
+pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
     let name = c_string(name).ok()?;
     // SAFETY: the name ends in NUL, and so does a value that is not null. Nothing changes the environment.
     unsafe {
-        let value = getenv(name.as_ptr());
-        (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes().to_vec())
+        let value = getenv(name.as_ptr().cast());
+        (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())
     }
 }
 
@@ -220,8 +215,8 @@ unsafe fn owned(result: c_int) -> Result<OwnedFd, Errno> {
 }
 
 /// A string for the kernel. It cannot have a NUL: arguments and variables have none.
-fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
-    CString::new(bytes).map_err(|_| EINVAL)
+fn c_string(bytes: &[u8]) -> Result<Vec<u8>, Errno> {
+    if bytes.contains(&0) { Err(EINVAL) } else { Ok([bytes, b"\0"].concat()) }
 }
 
 /// open(2), closed on exec. A file that it creates has `mode`, less the umask.
@@ -231,7 +226,7 @@ fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
 pub fn open_file(path: &[u8], flags: i32, mode: u32) -> Result<OwnedFd, Errno> {
     let path = c_string(path)?;
     // SAFETY: the path ends in NUL; the descriptor is new.
-    unsafe { owned(open(path.as_ptr(), flags | O_CLOEXEC, mode)) }
+    unsafe { owned(open(path.as_ptr().cast(), flags | O_CLOEXEC, mode)) }
 }
 
 /// socket(2), non-blocking and closed on exec.
@@ -308,7 +303,7 @@ pub fn sync(file: &OwnedFd) -> Result<(), Errno> {
 pub fn rename_file(from: &[u8], to: &[u8]) -> Result<(), Errno> {
     let (from, to) = (c_string(from)?, c_string(to)?);
     // SAFETY: both end in NUL.
-    done(unsafe { rename(from.as_ptr(), to.as_ptr()) })
+    done(unsafe { rename(from.as_ptr().cast(), to.as_ptr().cast()) })
 }
 
 /// unlink(2).
@@ -318,31 +313,32 @@ pub fn rename_file(from: &[u8], to: &[u8]) -> Result<(), Errno> {
 pub fn remove_file(path: &[u8]) -> Result<(), Errno> {
     let path = c_string(path)?;
     // SAFETY: it ends in NUL.
-    done(unsafe { unlink(path.as_ptr()) })
+    done(unsafe { unlink(path.as_ptr().cast()) })
 }
 
-/// Runs a program to its end, with no stdout, and gives its exit status, or 128+n where signal n ended it. std's `Command`
-/// does the same and weighs half as much as the rest of this program.
+/// Runs a program to its end, with no stdout, and gives its exit status, or 128+n where signal n ended it. Where it cannot
+/// be run, the child process gives the reason to `failed`, and exits with what that returns. (std's `Command` weighs half as
+/// much as the rest of this program, and posix_spawn(3) five times as much as this.)
 ///
 /// # Errors
-/// Those of posix_spawn(3), execve(2)'s among them, and of waitpid(2).
-pub fn run_program(argv: &[&[u8]]) -> Result<i32, Errno> {
+/// Those of fork(2) and waitpid(2).
+pub fn run_program(argv: &[&[u8]], failed: &dyn Fn(Errno) -> i32) -> Result<i32, Errno> {
     let mut strings = Vec::new();
     for argument in argv {
         strings.push(c_string(argument)?);
     }
-    let mut pointers: Vec<*const c_char> = strings.iter().map(|string| string.as_ptr()).collect();
+    let mut pointers: Vec<*const c_char> = strings.iter().map(|string| string.as_ptr().cast()).collect();
     pointers.push(std::ptr::null());
-    let mut pid = 0;
     let mut status = 0;
-    // SAFETY: closing stdout can at worst fail. The pointers are to strings that end in NUL, and end in a null pointer
-    // themselves; null actions and attributes mean none. Nothing changes the environment, this being the only thread.
+    // SAFETY: this is the only thread, so that the child is whole. Closing stdout there can at worst fail. The pointers are to
+    // strings that end in NUL, and end in a null pointer themselves; nothing changes the environment.
     unsafe {
-        drop(OwnedFd::from_raw_fd(STDOUT));
-        let error =
-            posix_spawn(&raw mut pid, pointers[0], std::ptr::null(), std::ptr::null(), pointers.as_ptr(), environ);
-        if error != 0 {
-            return Err(Errno(error));
+        let pid = _Fork();
+        done(pid)?;
+        if pid == 0 {
+            drop(OwnedFd::from_raw_fd(STDOUT));
+            execve(pointers[0], pointers.as_ptr(), environ);
+            exit(failed(Errno::last()));
         }
         while let Err(error) = done(waitpid(pid, &raw mut status, 0)) {
             if error != EINTR {

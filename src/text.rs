@@ -6,6 +6,11 @@ pub fn split_once(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((&text[..place], &text[place + 1..]))
 }
 
+/// What comes before the first `at`, and the rest, which begins with it or is empty.
+pub fn split_before(text: &[u8], at: u8) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|&b| b == at).unwrap_or(text.len()))
+}
+
 /// A decimal number; nothing where there is anything but digits, or too many.
 pub fn decimal(digits: &[u8]) -> Option<u64> {
     let value = |value: u64, &digit: &u8| {
@@ -13,6 +18,16 @@ pub fn decimal(digits: &[u8]) -> Option<u64> {
         value.checked_mul(10)?.checked_add(digit.into())
     };
     digits.iter().try_fold(0, value).filter(|_| !digits.is_empty())
+}
+
+/// A decimal number that may have a sign, as Go's `strconv.ParseInt` reads it.
+pub fn signed(text: &[u8]) -> Option<i32> {
+    let (sign, digits) = match text {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        _ => (1, text),
+    };
+    (sign * i64::try_from(decimal(digits)?).ok()?).try_into().ok()
 }
 
 /// The value of a hexadecimal digit.
@@ -44,6 +59,11 @@ mod tests {
             ("1a", None),
         ] {
             assert_eq!(decimal(digits.as_bytes()), value, "{digits}");
+        }
+        for text in
+            ["0", "+7", "-7", "007", "2147483647", "-2147483648", "2147483648", "-2147483649", "", "-", "+-1", "1 "]
+        {
+            assert_eq!(signed(text.as_bytes()), text.parse().ok(), "{text}");
         }
     }
 }

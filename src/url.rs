@@ -169,7 +169,7 @@ pub fn port_number(digits: &[u8]) -> Option<u16> {
 
 /// Decodes `%XX`; nothing where a `%` lacks its two digits.
 pub fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
+    let mut out = Vec::new();
     let mut rest = text;
     while let [first, after @ ..] = rest {
         rest = after;

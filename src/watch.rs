@@ -9,30 +9,45 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::drain::Finding;
+use crate::inet_diag;
 use crate::net::Failure;
-use crate::plan::{Header, Target};
+use crate::plan::{Plan, Target};
 
 /// What a check has found, and how to say it.
-#[derive(Debug)]
 pub struct Outcome {
     pub finding: Finding,
     /// The verdict, in a word; a change of it is logged.
     pub verdict: &'static str,
-    /// Why, in a few words.
-    pub detail: String,
+    pub detail: Detail,
+}
+
+/// Why a verdict is what it is.
+pub enum Detail {
+    Words(&'static str),
+    /// Of an HTTP answer.
+    Status(u32),
+    /// The same of a redirect that cannot be followed.
+    Tls(u32),
+    Failure(Failure),
+    /// Connections that are busy, and those that are open.
+    Busy(u32, u32),
+    /// Connections that are open, and whether anything listens.
+    Idle(u32, bool),
+    /// Why the kernel does not list connections.
+    NoList(inet_diag::Error),
 }
 
 impl Outcome {
-    fn ready(detail: String) -> Outcome {
+    fn ready(detail: Detail) -> Outcome {
         Outcome { finding: Finding { ready: true, drained: false }, verdict: "ready", detail }
     }
 
-    fn unready(detail: String) -> Outcome {
+    fn unready(detail: Detail) -> Outcome {
         Outcome { finding: Finding { ready: false, drained: true }, verdict: "unready", detail }
     }
 
     /// The check could not be made, which says nothing either way.
-    fn unknown(detail: String) -> Outcome {
+    fn unknown(detail: Detail) -> Outcome {
         Outcome { finding: Finding { ready: false, drained: false }, verdict: "not known", detail }
     }
 }
@@ -43,21 +58,36 @@ impl fmt::Display for Outcome {
     }
 }
 
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Detail::Words(words) => f.write_str(words),
+            Detail::Status(status) => status.fmt(f),
+            Detail::Tls(status) => write!(f, "{status}, a redirect to https, which cannot be followed"),
+            Detail::Failure(failure) => failure.fmt(f),
+            Detail::Busy(busy, open) => write!(f, "{busy} of {open} connections"),
+            Detail::Idle(open, true) => write!(f, "{open} open"),
+            Detail::Idle(open, false) => write!(f, "{open} open, nothing listens"),
+            Detail::NoList(error) => write!(f, "the kernel does not list connections: {error}"),
+        }
+    }
+}
+
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Outcome {
         match failure {
-            Failure::Peer(why) => Outcome::unready(why),
-            Failure::Local(error) => Outcome::unknown(error.to_string()),
+            Failure::Peer(..) => Outcome::unready(Detail::Failure(failure)),
+            Failure::Local(_) => Outcome::unknown(Detail::Failure(failure)),
         }
     }
 }
 
 /// Checks a target once, and is back by `deadline`, a time since the start of the drain.
-pub fn check(target: &Target, headers: &[Header], deadline: Duration) -> Outcome {
+pub fn check(target: &Target, plan: &Plan, deadline: Duration) -> Outcome {
     match target {
-        Target::Http(url) => http::check(url, headers, deadline),
+        Target::Http(url) => http::check(url, &plan.headers, deadline),
         Target::Accept(endpoint) => accept::check(endpoint, deadline),
         Target::Grpc(url) => grpc::check(url, deadline),
-        Target::Idle { port, idle_after } => idle::check(*port, *idle_after, deadline),
+        Target::Idle(port) => idle::check(*port, plan.idle_after, deadline),
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::Outcome;
+use super::{Detail, Outcome};
 use crate::net::connect;
 use crate::url::Endpoint;
 
 pub fn check(endpoint: &Endpoint, deadline: Duration) -> Outcome {
     match connect(endpoint, deadline) {
-        Ok(_) => Outcome::ready("accepts connections".to_string()),
+        Ok(_) => Outcome::ready(Detail::Words("accepts connections")),
         Err(failure) => failure.into(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Outcome;
+use super::{Detail, Outcome};
 use crate::grpc::{Call, SERVING, request, serving_status};
 use crate::net::{Failure, connect};
 use crate::url::GrpcUrl;
@@ -13,8 +13,8 @@ const RESPONSE_MAX: usize = 65_535;
 
 pub fn check(url: &GrpcUrl, deadline: Duration) -> Outcome {
     match status(url, deadline) {
-        Ok(SERVING) => Outcome::ready(serving_status(SERVING).to_string()),
-        Ok(status) => Outcome::unready(serving_status(status).to_string()),
+        Ok(SERVING) => Outcome::ready(Detail::Words(serving_status(SERVING))),
+        Ok(status) => Outcome::unready(Detail::Words(serving_status(status))),
         Err(failure) => failure.into(),
     }
 }
@@ -31,7 +31,7 @@ fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
         if received > RESPONSE_MAX {
             return Err(Failure::peer("more than 64 KiB without an answer"));
         }
-        if let Some(status) = call.receive(&bytes, &mut replies).map_err(Failure::Peer)? {
+        if let Some(status) = call.receive(&bytes, &mut replies)? {
             return Ok(status);
         }
         connection.send(&replies)?;

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use super::Outcome;
+use super::{Detail, Outcome};
 use crate::clock::elapsed;
 use crate::drain::Finding;
 use crate::inet_diag::{Activity, Error, FAMILIES, NETLINK_SOCK_DIAG, request};
@@ -17,25 +17,23 @@ const BUFFER: usize = 16 * 1024;
 pub fn check(port: u16, idle_after: Duration, deadline: Duration) -> Outcome {
     match activity(port, idle_after, deadline) {
         Ok(activity) => judge(&activity),
-        Err(Error::Refused(sys::ETIMEDOUT)) => Outcome::unknown("timed out".to_string()),
-        Err(error) => Outcome::unknown(format!("the kernel does not list connections: {error}")),
+        Err(Error::Refused(sys::ETIMEDOUT)) => Outcome::unknown(Detail::Words("timed out")),
+        Err(error) => Outcome::unknown(Detail::NoList(error)),
     }
 }
 
 fn judge(activity: &Activity) -> Outcome {
     let Activity { listening, open, busy, interrupted } = *activity;
     let drained = busy == 0 && !interrupted;
-    let finding = Finding { ready: listening, drained };
-    let (verdict, detail) = if busy > 0 {
-        ("busy", format!("{busy} of {open} connections"))
-    } else if interrupted {
-        ("busy", "the list of connections changed while it was read".to_string())
-    } else if listening {
-        ("idle", format!("{open} open"))
+    let detail = if drained {
+        Detail::Idle(open, listening)
+    } else if busy > 0 {
+        Detail::Busy(busy, open)
     } else {
-        ("idle", format!("{open} open, nothing listens"))
+        Detail::Words("the list of connections changed while it was read")
     };
-    Outcome { finding, verdict, detail }
+    let verdict = if drained { "idle" } else { "busy" };
+    Outcome { finding: Finding { ready: listening, drained }, verdict, detail }
 }
 
 fn activity(port: u16, idle_after: Duration, deadline: Duration) -> Result<Activity, Error> {

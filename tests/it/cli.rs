@@ -101,7 +101,7 @@ fn options() {
         (&["20", "--min", "40d"], "--min: '40d' is more than 30 days"),
         (&["20", "--quiet=yes"], "--quiet takes no value"),
         (&["20", "-q=yes"], "unknown option '-q=yes'"),
-        (&["20", "--period=9ms"], "--period: '9ms' is less than 0.01s"),
+        (&["20", "--period=9ms"], "--period: '9ms' is less than 10ms"),
         (&["20", "--timeout=0"], "--timeout: '0' is less"),
         (&["20", "--idle-after=0"], "--idle-after: '0' is less"),
         (&["20", "--threshold=0"], "--threshold: '0' is no number"),
