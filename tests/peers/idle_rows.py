@@ -156,7 +156,7 @@ def silent_pool(server, host, wrapper=()):
     with server(port), pool(10, host, port) as clients:
         last_moved = clients[-1].get()
         with idle(port, wrapper=wrapper) as drain:
-            drain.wait_for(r"is idle")
+            drain.wait_for(r"is idle \(")
             # That no connection is busy must not mean that the pool has gone.
             ends_once_silent(drain, last_moved)
         verdicts = [f"{verdict} ({detail})" for _, verdict, detail in drain.verdicts()]
@@ -248,7 +248,7 @@ def server_stops_listening():
     """A server that is told to end refuses new connections: it was ready, and is not less idle for that."""
     port = servers.port()
     with LISTENERS[4][1](port) as server, pool(2, "127.0.0.1", port), idle(port, minimum=2) as drain:
-        drain.wait_for(r"is (busy|idle)")
+        drain.wait_for(r"is (busy|idle) \(")
         server.send_signal(signal.SIGUSR1)
         time.sleep(0.5)
         with contextlib.suppress(ConnectionRefusedError):
