@@ -134,14 +134,10 @@ fn with_unit(text: &str, unit: usize) -> Result<Duration, Error> {
         }
         // humantime has one error for "too large" and "too fine"; the whole part tells which.
         Err(humantime::DurationError::NumberOverflow) => {
-            let whole = number.bytes().position(|b| b == b'.').unwrap_or(number.len());
-            let whole = [&number.as_bytes()[..whole], unit.as_bytes()].concat();
-            match humantime::parse_duration(str::from_utf8(&whole).unwrap_or_default()) {
-                Ok(whole) if whole <= LONGEST => {
-                    Err(Error::Malformed("is finer than can be held: write fewer decimals"))
-                }
-                _ => Err(too_long),
-            }
+            let Some((whole, _)) = split_once(number.as_bytes(), b'.') else { return Err(too_long) };
+            let text = [whole, unit.as_bytes()].concat();
+            with_unit(str::from_utf8(&text).unwrap_or_default(), whole.len())?;
+            Err(Error::Malformed("is finer than can be held: write fewer decimals"))
         }
         Err(_) => Err(Error::Malformed("is not a duration: write 20, 0.5, 1m30s or 500ms")),
     }
@@ -247,6 +243,7 @@ mod tests {
             b"1.5.5s",
             b"20ss",
             b"0.5ns",
+            b"1.99999999999999999999x",
             b"\xff",
             b"20\xff",
             b"20s\0",
