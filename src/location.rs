@@ -120,7 +120,7 @@ fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), &'
     };
     if bracketed {
         // A zone (RFC 6874) names no host that could be given here, so what it says does not matter.
-        let address = hostname(name);
+        let address = without_brackets(name);
         let address = address.windows(3).position(|w| w == b"%25").map_or(address, |zone| &address[..zone]);
         if ipv6(address).is_none() {
             return Err(MALFORMED);
@@ -128,7 +128,7 @@ fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), &'
     } else if !name.iter().all(host_byte) || !host_escapes(name) {
         return Err(MALFORMED);
     }
-    Ok((hostname(name), port))
+    Ok((without_brackets(name), port))
 }
 
 fn host_byte(b: &u8) -> bool {
@@ -143,10 +143,13 @@ fn host_escapes(name: &[u8]) -> bool {
 
 /// An authority without its port and brackets: `URL.Hostname` of Go's `net/url`.
 fn hostname(authority: &[u8]) -> &[u8] {
-    let host = match authority.iter().rposition(|&b| b == b':') {
+    without_brackets(match authority.iter().rposition(|&b| b == b':') {
         Some(at) if authority[at + 1..].iter().all(u8::is_ascii_digit) => &authority[..at],
         _ => authority,
-    };
+    })
+}
+
+fn without_brackets(host: &[u8]) -> &[u8] {
     host.strip_prefix(b"[").and_then(|h| h.strip_suffix(b"]")).unwrap_or(host)
 }
 
@@ -274,6 +277,7 @@ mod tests {
             "http://[::1]/",
             "http://[fe80::1%25eth0]/",
             "//a:b:80/",
+            "//127.0.0.1:80:/",
             "http://127.0.0.1.:80/",
             "http://%C3%A9/",
         ] {

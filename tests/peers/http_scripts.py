@@ -332,6 +332,7 @@ REDIRECTS = [
         (302, b"//127.0.0.1:@OTHER@", UNREADY),
         (302, b"//127.0.0.1:@OTHER@?r", UNREADY),
         (302, b"//127.0.0.2:@OTHER@/x", READY),
+        (302, b"//127.0.0.1:@OTHER@:/x", READY),
         (302, b"//user@127.0.0.1:@OTHER@/x", UNREADY),
         (302, b"http://127.0.0.1:@PORT@/x", UNREADY),
         (302, b"http://127.0.0.1:@OTHER@/x", UNREADY),
