@@ -56,14 +56,33 @@ fn log(message: fmt::Arguments, quiet: bool) {
     let _ = line.write_str("drain-sleep: ");
     let _ = line.write_fmt(message);
     let line = line.finish();
-    // Polled, since a full pipe would block, and O_NONBLOCK on stderr would be set for all who share it.
-    if !quiet && sys::poll_one(STDERR, sys::POLLOUT, Duration::ZERO).is_ok_and(|events| events & sys::POLLOUT != 0) {
-        let _ = sys::write_some(sys::standard(STDERR), line);
+    if !quiet {
+        to_stderr(line);
     }
     let file = FILE.load(Ordering::Relaxed);
     if file >= 0 {
         let _ = sys::write_some(sys::standard(file), line);
     }
+}
+
+/// Writes to stderr, if that takes it now. It is asked first, since a full pipe would block, and O_NONBLOCK on stderr would be
+/// set for all who share it; another process may fill it in the meantime.
+fn to_stderr(line: &[u8]) {
+    /// More than another process will fill and empty it between two calls. Some file systems never write at once.
+    const ATTEMPTS: u32 = 8;
+    let stderr = sys::standard(STDERR);
+    for _ in 0..ATTEMPTS {
+        let events = sys::poll_one(STDERR, sys::POLLOUT, Duration::ZERO).unwrap_or_default();
+        if events & sys::POLLOUT == 0 {
+            return;
+        }
+        match sys::write_now(stderr, line) {
+            Ok(()) => return,
+            Err(sys::EAGAIN) => {}
+            Err(_) => break,
+        }
+    }
+    let _ = sys::write_some(stderr, line);
 }
 
 /// Prints to stdout, for `--help`, `--version` and `--check`. Where that came closed, nobody wants it.

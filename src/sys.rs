@@ -125,13 +125,21 @@ struct Timespec {
     nanos: i64,
 }
 
-// POSIX functions that std links but does not offer; the types are those of musl on 64-bit Linux.
+/// `struct iovec`: some bytes.
+#[repr(C)]
+struct IoVec {
+    base: *const c_void,
+    length: usize,
+}
+
+// POSIX and Linux functions that std links but does not offer; the types are those of musl on 64-bit Linux.
 unsafe extern "C" {
     fn poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
     fn open(path: *const c_char, flags: c_int, ...) -> c_int;
     fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isize;
     fn write(fd: c_int, buffer: *const c_void, length: usize) -> isize;
+    fn pwritev2(fd: c_int, parts: *const IoVec, count: c_int, offset: i64, flags: c_int) -> isize;
     fn fchmod(fd: c_int, mode: c_uint) -> c_int;
     fn fsync(fd: c_int) -> c_int;
     fn rename(from: *const c_char, to: *const c_char) -> c_int;
@@ -265,6 +273,19 @@ pub fn write_some(fd: BorrowedFd, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel reads that many bytes and no more.
     let count = unsafe { write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
     usize::try_from(count).map_err(|_| Errno::last())
+}
+
+/// write(2) that does not wait, whatever O_NONBLOCK says: RWF_NOWAIT of pwritev2(2), which pipes know since Linux 6.4.
+///
+/// # Errors
+/// Those of pwritev2(2): EAGAIN where it would have to wait, EOPNOTSUPP and others where it cannot tell.
+pub fn write_now(fd: BorrowedFd, bytes: &[u8]) -> Result<(), Errno> {
+    const RWF_NOWAIT: c_int = 0x8;
+    const WHERE_IT_IS: i64 = -1;
+    let bytes = IoVec { base: bytes.as_ptr().cast(), length: bytes.len() };
+    // SAFETY: one valid struct, and the kernel reads the bytes that it names and no more.
+    let count = unsafe { pwritev2(fd.as_raw_fd(), &raw const bytes, 1, WHERE_IT_IS, RWF_NOWAIT) };
+    if count < 0 { Err(Errno::last()) } else { Ok(()) }
 }
 
 /// write(2), until all is written.
