@@ -85,6 +85,7 @@ ERRORS = {
     "fsync": "EIO ENOSPC EDQUOT EINVAL",
     "open": "EACCES EMFILE ENOSPC EROFS EDQUOT ELOOP",
     "poll": "EINVAL EPERM",
+    "pwritev2": "EAGAIN ENOSYS EPERM",
     "read": "EIO EISDIR",
     "rename": "EACCES EXDEV EROFS ENOSPC EISDIR",
     "rt_sigaction": "EINVAL EPERM",

@@ -93,6 +93,23 @@ def _():
         watches(stderr=writer)
 
 
+@row("stderr is a pipe that another process fills after it was asked whether it has room")
+def _():
+    trace = pathlib.Path(free_path())
+    slowly = ("strace", "-qq", f"--output={trace}", "--trace=poll,pwritev2", "--inject=pwritev2:delay_enter=1s")
+    reader, writer = os.pipe()
+
+    def fill_it(_):
+        while not (trace.exists() and re.search(r"fd=2, events=POLLOUT.*revents=POLLOUT", trace.read_text())):
+            time.sleep(0.01)
+        fill(writer)
+
+    drain(2, through=slowly, stderr=writer, meanwhile=fill_it).expect(at_least=2)
+    assert re.search(r"^pwritev2\(2, .* = -1 EAGAIN .*DELAYED", trace.read_text(), re.MULTILINE), trace.read_text()
+    os.close(reader)
+    os.close(writer)
+
+
 @row("stderr is a pipe whose reader has gone")
 def _():
     reader, writer = os.pipe()
