@@ -102,6 +102,7 @@ MODES = {
 }
 
 pool = concurrent.futures.ThreadPoolExecutor(24)
+injected = []
 
 
 def traced(mode, arguments, *strace):
@@ -140,6 +141,7 @@ def with_faults(mode, begin, call, made, skipped):
     errors = ERRORS[call].split()
     faults = [(error, when) for error in errors for when in times]
     faults += [(error, for_good) for error in errors if (call, error) not in NOT_FOR_GOOD]
+    injected.extend(faults)
     with begin() as arguments:
         runs = {pool.submit(one_fault, mode, arguments, call, *fault): fault for fault in faults}
         wrong = [f"{fault}: {why}" for done, fault in runs.items() if (why := done.result())]
