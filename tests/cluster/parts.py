@@ -7,11 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
+
+import rows
 
 HERE = pathlib.Path(__file__).parent
-ROOT = HERE.parent.parent
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "drain-sleep"
+ROOT = rows.ROOT
 CNI_PLUGINS = "/usr/lib/cni"
 
 # A program, and the package that has it.
@@ -40,22 +40,10 @@ def install():
         sys.exit("cluster: only root may make the namespaces that this runs in")
     if not shutil.which("go"):
         sys.exit("cluster: Go is missing, which builds Kubernetes: see https://go.dev/dl/")
-    os.environ["PATH"] += ":/usr/sbin:/sbin"
-    install_packages()
+    rows.install_packages(PACKAGES)
     modules = [build_module(module, "tool", *version) for module, version in MODULES.items()]
     os.environ["PATH"] = ":".join([*map(str, modules), os.environ["PATH"]])
     return build_module("app", ".") / "app"
-
-
-def install_packages():
-    missing = sorted(package for program, package in PACKAGES.items() if not shutil.which(program))
-    if missing:
-        if not shutil.which("apt-get"):
-            sys.exit(f"cluster: missing, and there is no apt-get to install it: {' '.join(missing)}")
-        say(f"installing {' '.join(missing)}")
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        run("apt-get", "update", "-qq", env=environment)
-        run("apt-get", "install", "-qq", "--no-install-recommends", *missing, env=environment)
 
 
 def build_module(module, package, path=None, version_variable=None):
@@ -67,21 +55,12 @@ def build_module(module, package, path=None, version_variable=None):
         flags += f" -X {version_variable}={version}"
     go_version = run("go", "version", stdout=subprocess.PIPE).stdout
     content = b"".join(f.read_bytes() for f in sorted(source.iterdir())) + go_version + flags.encode()
-    folder = CACHE / f"{source.name}-{hashlib.sha256(content).hexdigest()[:12]}"
-    if not folder.exists():
-        say(f"building {module} (once; Kubernetes takes minutes)")
-        CACHE.mkdir(parents=True, exist_ok=True)
-        unfinished = tempfile.mkdtemp(dir=CACHE, prefix=f"{source.name}-")
-        try:
-            run(
-                *("nice", "go", "build", "-trimpath", "-ldflags", flags, "-o", f"{unfinished}/", package),
-                cwd=source,
-                env=os.environ | {"CGO_ENABLED": "0"},
-            )
-            os.rename(unfinished, folder)  # whole or not at all, also when two runs build at once
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    return folder
+
+    def make(folder):
+        command = ("nice", "go", "build", "-trimpath", "-ldflags", flags, "-o", f"{folder}/", package)
+        run(*command, cwd=source, env=os.environ | {"CGO_ENABLED": "0"})
+
+    return rows.once(f"{source.name}-{hashlib.sha256(content).hexdigest()[:12]}", make)
 
 
 def build_drain_sleep():

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-FILES = pathlib.Path("/mnt")
+FILES = pathlib.Path("/run")
 # Nobody else has ports in this network namespace; clients' own begin at 32768.
 PORTS = itertools.count(10_000)
 
