@@ -27,7 +27,7 @@ pub enum Opt {
     Version,
 }
 
-/// An option that there is.
+/// What there is to know of an option.
 #[derive(Debug)]
 struct Known {
     option: Opt,
@@ -51,6 +51,7 @@ const fn flag(option: Opt, name: &'static str, help: &'static str) -> Known {
     Known { option, name, value: "", repeatable: true, help }
 }
 
+/// All options, in the order of [`Opt`].
 static OPTIONS: [Known; 17] = [
     repeatable(
         Opt::UntilUnready,
@@ -310,5 +311,17 @@ impl fmt::Display for Help {
         f.write_str(
             "\nExit status: 0 slept, 1 slept but a request failed, 2 a mistake on the line (after the sleep), 128+n signal n.\n",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_stand_in_their_order() {
+        for (index, known) in OPTIONS.iter().enumerate() {
+            assert_eq!(known.option as usize, index, "{}", known.name);
+        }
     }
 }
