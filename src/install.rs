@@ -1,7 +1,7 @@
 //! `--install PATH`: copies this program, from an init container to a volume that the app's container shares.
 
 use std::fmt::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::args::Opt;
 use crate::log::{self, Bytes, Text};
@@ -34,7 +34,7 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
         failed("cannot run the copy, is it mounted noexec?", error);
         EXIT_NOT_RUN
     };
-    let filled = fill(file).map_err(|error| ("cannot copy", error));
+    let filled = fill(file).map_err(|error| ("cannot copy /proc/self/exe there", error));
     let tried =
         filled.and_then(|()| try_out(&copy, arguments, &not_run).map_err(|error| ("cannot run the copy", error)));
     let status = match tried {
@@ -49,7 +49,7 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
         Ok(status) => {
             let number = status.unsigned_abs();
             log::error(format_args!("error: cannot install to '{shown}': the copy exits with {number}"));
-            status
+            EXIT_FAILURE
         }
         Err((what, error)) => failed(what, error),
     };
@@ -86,7 +86,7 @@ fn fill(copy: OwnedFd) -> Result<(), Errno> {
     loop {
         match sys::read_some(&ourselves, &mut buffer)? {
             0 => break,
-            count => sys::write_all(copy.as_fd(), &buffer[..count])?,
+            count => sys::write_all(copy.as_raw_fd(), &buffer[..count])?,
         }
     }
     sys::set_mode(&copy, MODE)?; // whatever the umask

@@ -1,5 +1,5 @@
-//! The log: lines on stderr and, if wanted, in a file. Nothing in here can stop, delay or fail the drain, allocates, or is
-//! unsafe in a signal handler.
+//! The log: lines on stderr and, if wanted, in a file. Neither [`info`] nor [`error`] can stop, delay or fail the drain,
+//! allocates, or is unsafe in a signal handler.
 
 use std::fmt::{self, Write as _};
 use std::os::fd::IntoRawFd;
@@ -61,7 +61,7 @@ fn log(message: fmt::Arguments, quiet: bool) {
     }
     let file = FILE.load(Ordering::Relaxed);
     if file >= 0 {
-        let _ = sys::write_some(sys::standard(file), line);
+        let _ = sys::write_some(file, line);
     }
 }
 
@@ -70,19 +70,18 @@ fn log(message: fmt::Arguments, quiet: bool) {
 fn to_stderr(line: &[u8]) {
     /// More than another process will fill and empty it between two calls. Some file systems never write at once.
     const ATTEMPTS: u32 = 8;
-    let stderr = sys::standard(STDERR);
     for _ in 0..ATTEMPTS {
         let events = sys::poll_one(STDERR, sys::POLLOUT, Duration::ZERO).unwrap_or_default();
         if events & sys::POLLOUT == 0 {
             return;
         }
-        match sys::write_now(stderr, line) {
+        match sys::write_now(STDERR, line) {
             Ok(()) => return,
             Err(sys::EAGAIN) => {}
             Err(_) => break,
         }
     }
-    let _ = sys::write_some(stderr, line);
+    let _ = sys::write_some(STDERR, line);
 }
 
 /// Prints to stdout, for `--help`, `--version` and `--check`. Where that came closed, nobody wants it.
@@ -92,7 +91,7 @@ fn to_stderr(line: &[u8]) {
 pub fn print(message: fmt::Arguments) -> Result<(), Errno> {
     let mut text = Text(Vec::new());
     let _ = text.write_fmt(message);
-    match sys::write_all(sys::standard(STDOUT), &text.0) {
+    match sys::write_all(STDOUT, &text.0) {
         Err(sys::EBADF) => Ok(()),
         other => other,
     }

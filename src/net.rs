@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use crate::clock::poll_until;
@@ -70,7 +70,13 @@ pub struct Connection {
 /// # Errors
 /// A [`Failure`]; for `localhost` that of 127.0.0.1, since `::1` is asked only where that refuses.
 pub fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Connection, Failure> {
-    let tcp = |ip: IpAddr, port| open(&tcp_address(ip, port), deadline);
+    let tcp = |ip: IpAddr, port| {
+        let address = tcp_address(ip, port);
+        let socket = open(&address, deadline)?;
+        // Where nobody listens at a port that the kernel gives to clients, it may give it to this one, which then connects to
+        // itself: `selfConnect` in Go's `net/tcpsock_posix.go`.
+        if sys::is_own_address(&socket, &address) { Err(sys::ECONNREFUSED) } else { Ok(socket) }
+    };
     let socket = match endpoint {
         Endpoint::Tcp(Host::V4(ip), port) => tcp((*ip).into(), *port),
         Endpoint::Tcp(Host::V6(ip), port) => tcp((*ip).into(), *port),
@@ -94,11 +100,10 @@ fn open(address: &[u8], deadline: Duration) -> Result<OwnedFd, Errno> {
     let socket = sys::new_socket(family, sys::SOCK_STREAM, 0)?;
     loop {
         // Asked again when the socket has become writable, connect(2) tells how it went.
-        let Err(error) = sys::connect_to(&socket, address) else { return Ok(socket) };
-        match error {
-            sys::EISCONN => return Ok(socket),
-            sys::EINPROGRESS | sys::EALREADY => wait(&socket, sys::POLLOUT, deadline)?,
-            _ => return Err(error),
+        match sys::connect_to(&socket, address) {
+            Ok(()) | Err(sys::EISCONN) => return Ok(socket),
+            Err(sys::EINPROGRESS | sys::EALREADY) => wait(&socket, sys::POLLOUT, deadline)?,
+            Err(error) => return Err(error),
         }
     }
 }
@@ -142,7 +147,7 @@ impl Connection {
     pub fn send(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
         while !bytes.is_empty() {
             wait(&self.socket, sys::POLLOUT, self.deadline)?;
-            match sys::write_some(self.socket.as_fd(), bytes) {
+            match sys::write_some(self.socket.as_raw_fd(), bytes) {
                 Ok(sent) => bytes = &bytes[sent..],
                 Err(sys::EAGAIN | sys::EINTR) => {}
                 Err(error) => return Err(error.into()),

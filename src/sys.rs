@@ -1,10 +1,10 @@
-//! The few things that std cannot do, and all of the `unsafe` code they need.
+//! What std cannot do, or not at this weight, and all of the `unsafe` code that it needs.
 
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use std::fmt;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 // Numbers of the kernel's that x86_64 and aarch64 share: include/uapi/asm-generic/{errno,poll,signal,fcntl}.h and
@@ -38,6 +38,7 @@ pub const SIGINT: i32 = 2;
 pub const SIGABRT: i32 = 6;
 pub const SIGPIPE: i32 = 13;
 pub const SIGTERM: i32 = 15;
+const SIGCHLD: i32 = 17;
 pub const SIGTTOU: i32 = 22;
 pub const SIGXFSZ: i32 = 25;
 
@@ -132,7 +133,7 @@ struct IoVec {
     length: usize,
 }
 
-// POSIX and Linux functions that std links but does not offer; the types are those of musl on 64-bit Linux.
+// POSIX and Linux functions; std links them, and offers some of them at a higher weight; the types are those of musl on 64-bit Linux.
 unsafe extern "C" {
     fn poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
@@ -146,6 +147,7 @@ unsafe extern "C" {
     fn unlink(path: *const c_char) -> c_int;
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     fn connect(fd: c_int, address: *const c_void, length: c_uint) -> c_int;
+    fn getsockname(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
     fn _Fork() -> c_int;
     fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
@@ -187,13 +189,14 @@ pub fn poll_all(fds: &mut [PollFd], timeout: Duration) -> Result<(), Errno> {
     done(unsafe { poll(fds.as_mut_ptr(), fds.len() as c_ulong, millis) })
 }
 
-/// [`poll_all`] for one descriptor: which of `events` are there, errors included.
+/// [`poll_all`] for one descriptor, or none where it is negative: which of `events` are there, errors included.
 ///
 /// # Errors
 /// Those of poll(2), EINTR among them.
 pub fn poll_one(fd: RawFd, events: i16, timeout: Duration) -> Result<i16, Errno> {
     let mut fds = [PollFd { fd, events, revents: 0 }];
-    poll_all(&mut fds, timeout)?;
+    // None at all is fine where RLIMIT_NOFILE allows none.
+    poll_all(&mut fds[..usize::from(fd >= 0)], timeout)?;
     Ok(fds[0].revents)
 }
 
@@ -255,6 +258,15 @@ pub fn connect_to(socket: &OwnedFd, address: &[u8]) -> Result<(), Errno> {
     done(unsafe { connect(socket.as_raw_fd(), address.as_ptr().cast(), address.len() as c_uint) })
 }
 
+/// Whether a socket's own address is this `sockaddr`: getsockname(2).
+pub fn is_own_address(socket: &OwnedFd, address: &[u8]) -> bool {
+    let mut own = [0_u8; 128]; // sockaddr_storage
+    let mut length = own.len() as c_uint;
+    // SAFETY: the kernel writes that many bytes at most, and how many there are.
+    let result = unsafe { getsockname(socket.as_raw_fd(), own.as_mut_ptr().cast(), &raw mut length) };
+    done(result).is_ok() && own.starts_with(address)
+}
+
 /// read(2): how many bytes came, 0 at the end.
 ///
 /// # Errors
@@ -269,9 +281,9 @@ pub fn read_some(fd: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
 ///
 /// # Errors
 /// Those of write(2).
-pub fn write_some(fd: BorrowedFd, bytes: &[u8]) -> Result<usize, Errno> {
+pub fn write_some(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel reads that many bytes and no more.
-    let count = unsafe { write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+    let count = unsafe { write(fd, bytes.as_ptr().cast(), bytes.len()) };
     usize::try_from(count).map_err(|_| Errno::last())
 }
 
@@ -279,12 +291,12 @@ pub fn write_some(fd: BorrowedFd, bytes: &[u8]) -> Result<usize, Errno> {
 ///
 /// # Errors
 /// Those of pwritev2(2): EAGAIN where it would have to wait, EOPNOTSUPP and others where it cannot tell.
-pub fn write_now(fd: BorrowedFd, bytes: &[u8]) -> Result<(), Errno> {
+pub fn write_now(fd: RawFd, bytes: &[u8]) -> Result<(), Errno> {
     const RWF_NOWAIT: c_int = 0x8;
     const WHERE_IT_IS: i64 = -1;
     let bytes = IoVec { base: bytes.as_ptr().cast(), length: bytes.len() };
     // SAFETY: one valid struct, and the kernel reads the bytes that it names and no more.
-    let count = unsafe { pwritev2(fd.as_raw_fd(), &raw const bytes, 1, WHERE_IT_IS, RWF_NOWAIT) };
+    let count = unsafe { pwritev2(fd, &raw const bytes, 1, WHERE_IT_IS, RWF_NOWAIT) };
     if count < 0 { Err(Errno::last()) } else { Ok(()) }
 }
 
@@ -292,7 +304,7 @@ pub fn write_now(fd: BorrowedFd, bytes: &[u8]) -> Result<(), Errno> {
 ///
 /// # Errors
 /// Those of write(2).
-pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+pub fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         bytes = &bytes[write_some(fd, bytes)?..];
     }
@@ -351,6 +363,7 @@ pub fn run_program(argv: &[&[u8]], failed: &dyn Fn(Errno) -> i32) -> Result<i32,
     let mut pointers: Vec<*const c_char> = strings.iter().map(|string| string.as_ptr().cast()).collect();
     pointers.push(std::ptr::null());
     let mut status = 0;
+    reset(SIGCHLD); // where it came ignored, there would be nothing to wait for: wait(2)
     // SAFETY: this is the only thread, so that the child is whole. Closing stdout there can at worst fail. The pointers are to
     // strings that end in NUL, and end in a null pointer themselves; nothing changes the environment.
     unsafe {
@@ -371,12 +384,6 @@ pub fn run_program(argv: &[&[u8]], failed: &dyn Fn(Errno) -> i32) -> Result<i32,
     Ok(if signal == 0 { status >> 8 & 0xff } else { 128 + signal })
 }
 
-/// A descriptor that is not ours to close.
-pub fn standard(fd: RawFd) -> BorrowedFd<'static> {
-    // SAFETY: the number may be closed, which a write answers with EBADF; it is never closed from here.
-    unsafe { BorrowedFd::borrow_raw(fd) }
-}
-
 /// Ends the process at once, running nothing: safe in a signal handler.
 pub fn exit(status: i32) -> ! {
     // SAFETY: no pointers, and it does not return.
@@ -388,6 +395,13 @@ pub fn ignore(number: i32) {
     const SIG_IGN: usize = 1;
     // SAFETY: SIG_IGN is a valid handler. It fails for bad numbers only.
     unsafe { signal(number, SIG_IGN) };
+}
+
+/// Has a signal do what it does by default.
+pub fn reset(number: i32) {
+    const SIG_DFL: usize = 0;
+    // SAFETY: SIG_DFL is a valid handler. It fails for bad numbers only.
+    unsafe { signal(number, SIG_DFL) };
 }
 
 /// Calls `handler` when the signal comes. It may do only what signal-safety(7) allows.

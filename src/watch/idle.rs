@@ -1,6 +1,6 @@
 //! `--until-idle PORT`: ready is what listens; drained is when no connection to the port is busy.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::{Detail, Outcome};
@@ -41,7 +41,7 @@ fn activity(port: u16, idle_after: Duration, deadline: Duration) -> Result<Activ
     let mut buffer = vec![0; BUFFER];
     let mut activity = Activity::default();
     for (sequence, family) in (1..).zip(FAMILIES) {
-        sys::write_all(socket.as_fd(), &request(family, port, sequence))?;
+        sys::write_all(socket.as_raw_fd(), &request(family, port, sequence))?;
         loop {
             let count = receive(&socket, &mut buffer, deadline)?;
             if activity.receive(&buffer[..count], port, sequence, idle_after)? {

@@ -76,6 +76,13 @@ def _():
         assert not list(elsewhere.iterdir())
 
 
+@row("--install, where SIGCHLD came ignored")
+def _():
+    with folder() as place:
+        drain("--install", place / "target", through=("sh", "-c", """trap '' CHLD; exec "$0" "$@" """)).expect("installed")
+        assert is_whole(place / "target")
+
+
 # close(2) is missing: it ends the descriptor even where it fails, which strace cannot imitate.
 ERRORS = {
     "execve": "EACCES ENOEXEC ETXTBSY ENOMEM",

@@ -87,6 +87,13 @@ def fill(writer):
     os.set_blocking(writer, True)  # what has it must poll
 
 
+@row("a port where nobody listens, which the kernel gives to the check itself: it is not ready for that")
+def _():
+    few_ports = 'ip link set lo up && echo 40000 40003 > /proc/sys/net/ipv4/ip_local_port_range && exec "$0" "$@"'
+    options = ("--until-unready=tcp://127.0.0.1:40002", "--min=0", "--period=20ms", 1)
+    drain(*options, through=("unshare", "--net", "sh", "-c", few_ports)).expect("never ready", at_least=1)
+
+
 @row("stderr is a full pipe that nobody reads")
 def _():
     with full_pipe() as writer:
@@ -284,7 +291,7 @@ def _():
 def _():
     for limit in ("as", "data", "stack"):
         lasted = 0
-        for size in (0, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20):
+        for size in (0, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20):
             # prlimit itself and its libraries must start first.
             ended = drain(0.2, through=shell(f"prlimit --pid=$$ --{limit}={size}; exec"))
             started = re.search("^drain-sleep: ", ended.log, re.MULTILINE)

@@ -347,7 +347,7 @@ def many_connections():
     block = "listen 127.0.0.1:{} backlog=4096; location / {{ return 200 ok; }}"
     with contextlib.ExitStack() as stack:
         stack.enter_context(servers.nginx(block.format(few), few))
-        stack.enter_context(servers.nginx(block.format(many), many, "worker_processes 8; worker_rlimit_nofile 19000;"))
+        stack.enter_context(servers.nginx(block.format(many), many, "worker_processes 16; worker_rlimit_nofile 19000;"))
         stack.enter_context(pool(10, "127.0.0.1", few))
         holders = [stack.enter_context(holding(f"127.0.0.{2 + n}", many, 12_500)) for n in range(8)]
         for holder in holders:
