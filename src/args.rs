@@ -1,5 +1,6 @@
 //! The command line as it was typed: which options, which values, which operands. What they mean is for [`crate::plan`].
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::expand::{self, Environment, expand};
@@ -133,24 +134,24 @@ impl fmt::Display for Mistake<'_> {
 /// Bytes that all variables may add to a line: as many as Linux takes for a whole line as a rule, execve(2).
 const EXPANSION_MAX: usize = 2 << 20;
 
-/// An argument with its variables expanded, or as it stands where that cannot be.
+/// An argument with its variables expanded, or as it stands where it has none, or they cannot be.
 #[derive(Debug)]
 pub struct Word<'a> {
-    text: Vec<u8>,
+    text: Cow<'a, [u8]>,
     mistake: Option<expand::Error<'a>>,
 }
 
 /// Expands the variables in a command line.
 pub fn words<'a>(arguments: &[&'a [u8]], environment: Environment) -> Vec<Word<'a>> {
     let mut room = EXPANSION_MAX;
-    let mut words = Vec::new();
+    let mut words = Vec::with_capacity(arguments.len());
     for argument in arguments {
-        words.push(match expand(argument, environment, room) {
+        words.push(match expand(argument, environment, argument.len() + room) {
             Ok(text) => {
-                room = room.saturating_sub(text.len());
+                room -= text.len().saturating_sub(argument.len());
                 Word { text, mistake: None }
             }
-            Err(mistake) => Word { text: argument.to_vec(), mistake: Some(mistake) },
+            Err(mistake) => Word { text: Cow::Borrowed(argument), mistake: Some(mistake) },
         });
     }
     words
@@ -172,13 +173,13 @@ pub struct Args<'a> {
 impl<'a> Args<'a> {
     /// Takes a command line apart, without the program's name. It reads on after a mistake: the durations must be found.
     pub fn parse(words: &'a [Word<'a>]) -> Args<'a> {
-        let mut args = Args::default();
+        let mut args = Args { operands: Vec::with_capacity(words.len()), ..Args::default() };
         let mut words = words.iter().peekable();
         let mut options_ended = false;
         while let Some(word) = words.next() {
-            let text = word.text.as_slice();
+            let text = &*word.text;
             if options_ended || !is_option(text) {
-                if args.is_usable(word) {
+                if args.accepts(word) {
                     args.operands.push(text);
                 }
                 continue;
@@ -199,9 +200,7 @@ impl<'a> Args<'a> {
                 ("", Some(_)) => None,
                 (_, Some(at)) => Some((word, &text[at + 1..])),
                 // An option whose value was forgotten must not swallow the next one.
-                (_, None) => {
-                    words.next_if(|next| !next.text.starts_with(b"--")).map(|next| (next, next.text.as_slice()))
-                }
+                (_, None) => words.next_if(|next| !next.text.starts_with(b"--")).map(|next| (next, &*next.text)),
             };
             let option = known.option;
             if found.is_err() {
@@ -216,16 +215,16 @@ impl<'a> Args<'a> {
             };
             if !known.repeatable && args.has(option) {
                 args.mistakes.push(Mistake::Twice(option));
-            } else if args.is_usable(word) {
+            } else if args.accepts(word) {
                 args.options.push((option, value));
             }
         }
         args
     }
 
-    /// Whether all variables of a word could be expanded.
-    fn is_usable(&mut self, word: &'a Word<'a>) -> bool {
-        let text = word.text.as_slice();
+    /// Whether all variables of a word could be expanded; a mistake where not.
+    fn accepts(&mut self, word: &'a Word<'a>) -> bool {
+        let text = &*word.text;
         self.mistakes.push(match &word.mistake {
             None => return true,
             Some(expand::Error::Unset(variable)) => Mistake::Unset(text, variable),

@@ -2,6 +2,8 @@
 //! the same rules (`third_party/forked/golang/expansion/expand.go` in the Kubernetes source), with one difference: a
 //! variable that is not set is an error, since it is most likely a typo.
 
+use std::borrow::Cow;
+
 /// What an environment variable is set to.
 pub type Environment<'a> = &'a dyn Fn(&[u8]) -> Option<&'a [u8]>;
 
@@ -18,7 +20,10 @@ pub enum Error<'a> {
 ///
 /// # Errors
 /// [`Error`]; `most` are the bytes that the result may have where a variable is in it.
-pub fn expand<'a>(argument: &'a [u8], environment: Environment, most: usize) -> Result<Vec<u8>, Error<'a>> {
+pub fn expand<'a>(argument: &'a [u8], environment: Environment, most: usize) -> Result<Cow<'a, [u8]>, Error<'a>> {
+    if !argument.contains(&b'$') {
+        return Ok(Cow::Borrowed(argument));
+    }
     let mut out = Vec::new();
     let mut rest = argument;
     while let Some(at) = rest.iter().position(|&b| b == b'$') {
@@ -46,7 +51,7 @@ pub fn expand<'a>(argument: &'a [u8], environment: Environment, most: usize) -> 
         }
     }
     out.extend_from_slice(rest);
-    Ok(out)
+    Ok(Cow::Owned(out))
 }
 
 #[cfg(test)]
@@ -85,7 +90,7 @@ mod tests {
             (b"$()", Err(b"")),
         ];
         for (text, expected) in cases {
-            let got = expand(text, &environment, 12);
+            let got = expand(text, &environment, 12).map(Cow::into_owned);
             let expected = expected.map(<[u8]>::to_vec).map_err(Error::Unset);
             assert_eq!(got, expected, "{}", text.escape_ascii());
         }

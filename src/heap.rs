@@ -11,8 +11,8 @@ use std::process::abort;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes in all: several times what the longest command line that Linux takes can fill.
-pub const SIZE: usize = 8 << 20;
+/// Bytes in all: enough for any command line of 2 MiB, which is as much as Linux takes as a rule, be each word a byte.
+pub const SIZE: usize = 16 << 20;
 /// All blocks begin and end at a multiple of this. It is the strictest alignment of any type here, and a free block has
 /// room for its [`Hole`].
 const UNIT: usize = 16;
@@ -122,7 +122,8 @@ unsafe impl GlobalAlloc for Heap {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let size = layout.size().next_multiple_of(UNIT);
-        let hole: *mut Hole = block.cast();
+        // A pointer that may reach the whole arena, which that of a block may not.
+        let hole = self.arena.0.get().cast::<Hole>().with_addr(block.addr());
         self.enter();
         // SAFETY: `busy` is ours; the block came from `alloc` with this layout, so it is ours again, aligned and large enough.
         unsafe {

@@ -274,3 +274,8 @@ fn help_and_version_win() {
     }
     assert_eq!(run(&["--bogus", "-V"]).status, 0);
 }
+
+#[test]
+fn a_hundred_thousand_words() {
+    accepted(&["0.00001"; 100_000], "sleeping 1s");
+}
