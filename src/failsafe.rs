@@ -16,7 +16,7 @@ pub const EXIT_USAGE: i32 = 2;
 /// Exit status after signal n, less n: the shell's convention.
 const EXIT_SIGNAL: i32 = 128;
 
-/// Milliseconds that the drain lasts at most; 0 where none has begun (`--check` and `--install` fail at once).
+/// Milliseconds that the drain lasts at most: [`DEFAULT_MIN`] until the line has been read, 0 for `--check` and `--install`.
 static DRAIN: AtomicU64 = AtomicU64::new(0);
 
 /// Starts the clock of the drain, and sets what signals do. A log that cannot be written would end it by SIGPIPE or SIGXFSZ,

@@ -183,6 +183,9 @@ impl fmt::Display for Plan<'_> {
                 Seconds(period),
                 Seconds(timeout)
             )?;
+            if self.watches.iter().any(|watch| matches!(watch.target, Target::Idle(_))) {
+                write!(f, ", idle after {} of silence", Seconds(self.idle_after))?;
+            }
             if assume_ready {
                 f.write_str(", assumed to have been ready")?;
             }
@@ -210,7 +213,7 @@ impl Target {
     }
 }
 
-/// What `--until-unready` is to watch: an arm a scheme.
+/// What a URL names: an arm a scheme.
 fn target(value: &[u8]) -> Result<Target, &'static str> {
     let (scheme, rest) = url::scheme(value)?;
     match scheme {

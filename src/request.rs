@@ -34,6 +34,7 @@ impl fmt::Display for Request<'_> {
 /// Why it did not succeed.
 pub fn send(request: &Request, headers: &[Header], deadline: Duration) -> Result<Detail, Detail> {
     match exchange(request.method, &request.url, headers, Read::Head, deadline) {
+        Ok(answer) if answer.tls => Ok(Detail::Tls(answer.status)),
         Ok(answer) if answer.is_success() => Ok(Detail::Status(answer.status)),
         Ok(answer) => Err(Detail::Status(answer.status)),
         Err(failure) => Err(Detail::Failure(failure)),

@@ -50,6 +50,11 @@ pub fn drain(plan: &Plan) -> i32 {
         log::error(format_args!("error: {request} failed: no time was left to send it"));
         status = EXIT_FAILURE;
     }
+    for Verdict { watch, changes, .. } in verdicts {
+        if changes > CHANGES_LOGGED {
+            log::info(format_args!("{watch} changed {changes} times"));
+        }
+    }
     let took = Seconds(elapsed());
     let never_ready = plan.watches.iter().enumerate().find(|(index, _)| !drain.was_ready(*index));
     match (end, never_ready) {
@@ -103,15 +108,6 @@ impl<'a> Verdict<'a> {
             log::info(format_args!("{watch} is {outcome} at {}", Seconds(elapsed())));
         } else if self.changes == CHANGES_LOGGED + 1 {
             log::info(format_args!("{watch} changes often: from now on its changes are only counted"));
-        }
-    }
-}
-
-impl Drop for Verdict<'_> {
-    /// The count that was announced.
-    fn drop(&mut self) {
-        if self.changes > CHANGES_LOGGED {
-            log::info(format_args!("{} changed {} times", self.watch, self.changes));
         }
     }
 }
