@@ -77,11 +77,17 @@ fn at_once(args: &Args, arguments: &[&[u8]]) -> ! {
             Err(refused) => sys::exit(run::mistakes(&refused)),
         }
     }
-    sys::exit(match (args.value(Opt::Install), &plan) {
-        (Some(path), _) if !args.has(Opt::Check) => install::install(path, arguments),
-        (_, Some(plan)) => print(format_args!("{plan}\n")),
-        (_, None) => EXIT_OK,
-    })
+    let mut status = EXIT_OK;
+    if let Some(path) = args.value(Opt::Install) {
+        if !args.has(Opt::Check) {
+            sys::exit(install::install(path, arguments));
+        }
+        status = print(format_args!("installing to '{}'\n", log::Bytes(path)));
+    }
+    if let Some(plan) = &plan {
+        status = status.max(print(format_args!("{plan}\n")));
+    }
+    sys::exit(status)
 }
 
 fn print(message: fmt::Arguments) -> i32 {

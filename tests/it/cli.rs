@@ -276,6 +276,12 @@ fn help_and_version_win() {
 }
 
 #[test]
+fn installing() {
+    accepted(&["--install", "/drain/"], "installing to '/drain/'\n");
+    accepted(&["--install=/drain/x", "20"], "installing to '/drain/x'\nsleeping 20s\n");
+}
+
+#[test]
 fn a_hundred_thousand_words() {
     accepted(&["0.00001"; 100_000], "sleeping 1s");
 }
