@@ -20,32 +20,47 @@ pub struct Rules {
     pub threshold: u32,
     /// Counts what is watched as having been ready before the first check.
     pub assume_ready: bool,
+    /// How long to wait before the requests.
+    pub delay: Duration,
 }
 
 /// What to do next.
 #[derive(Debug, PartialEq)]
 pub enum Step {
-    /// Check this watch, by this time.
-    Check(usize, Duration),
-    /// Send this request, by this time.
-    Request(usize, Duration),
-    /// Sleep until this time.
-    Sleep(Duration),
-    /// The drain is over, and why.
+    Check { watch: usize, deadline: Duration },
+    Request { request: usize, deadline: Duration },
+    Sleep { until: Duration },
     End(End),
 }
 
 /// Why a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum End {
-    /// DURATION has passed.
-    Elapsed,
-    /// All that is watched has held.
+    /// All that is watched has drained.
     Drained,
+    /// DURATION has passed, and this kept the drain from ending before.
+    Elapsed(Held),
+}
+
+/// What kept a drain from ending early. Of several, the first in this order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Held {
+    /// Nothing is watched.
+    Nothing,
+    /// This watch was never ready, so it could not stop being ready.
+    NeverReady { watch: usize },
+    /// This watch had not drained at its last check.
+    NotDrained { watch: usize },
+    /// All had drained, but in fewer checks in a row than the threshold.
+    Threshold { agreed: u32 },
+    /// All had drained, but a request had not been sent.
+    Requests,
+    /// All had drained, and `--min` had not passed.
+    Min,
 }
 
 /// What a check found.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Finding {
     /// It is ready: it can stop being so later.
     pub ready: bool,
@@ -56,30 +71,40 @@ pub struct Finding {
 /// One drain.
 pub struct Drain {
     rules: Rules,
-    /// Of each watch, whether it was ever ready.
-    seen_ready: Vec<bool>,
+    watches: Vec<Watched>,
     /// The watch to be checked next; past the last one between rounds.
     next_watch: usize,
-    /// No round has ended yet.
-    baseline: bool,
+    /// Every watch has been checked once.
+    has_baseline: bool,
     next_round: Duration,
-    /// All has held in this round so far.
-    holding: bool,
     /// Rounds in a row in which all has held.
     held: u32,
     requests: usize,
     requested: usize,
 }
 
+/// What is known of one watch.
+#[derive(Clone)]
+struct Watched {
+    was_ready: bool,
+    /// It had drained at its last check.
+    drained: bool,
+}
+
+impl Watched {
+    fn holds(&self) -> bool {
+        self.was_ready && self.drained
+    }
+}
+
 impl Drain {
     /// A drain with that many watches and requests, which starts at time zero.
     pub fn new(rules: Rules, watches: usize, requests: usize) -> Drain {
         Drain {
-            seen_ready: std::iter::repeat_n(rules.assume_ready, watches).collect(),
+            watches: vec![Watched { was_ready: rules.assume_ready, drained: false }; watches],
             next_watch: watches,
-            baseline: watches > 0,
+            has_baseline: watches == 0,
             next_round: Duration::ZERO,
-            holding: false,
             held: 0,
             requests,
             requested: 0,
@@ -89,48 +114,55 @@ impl Drain {
 
     /// What to do now. A check or request is followed by [`Drain::checked`] or [`Drain::requested`].
     pub fn next(&mut self, now: Duration) -> Step {
-        if now >= self.rules.duration {
-            return Step::End(End::Elapsed);
+        let Rules { duration, min, period, timeout, threshold, delay, .. } = self.rules;
+        if now >= duration {
+            return Step::End(End::Elapsed(self.held()));
         }
-        let by = now.saturating_add(self.rules.timeout).min(self.rules.duration);
-        let watches = self.seen_ready.len();
-        if self.next_watch == watches {
-            if !self.baseline {
-                if self.requested < self.requests {
-                    return Step::Request(self.requested, by);
-                }
-                if watches == 0 {
-                    return Step::Sleep(self.rules.duration);
-                }
-                let drained = self.held >= self.rules.threshold;
-                if drained && now >= self.rules.min {
-                    return Step::End(End::Drained);
-                }
-                if now < self.next_round {
-                    let wake = if drained { self.next_round.min(self.rules.min) } else { self.next_round };
-                    return Step::Sleep(wake.min(self.rules.duration));
-                }
+        let mut deadline = now.saturating_add(timeout).min(duration);
+        let has_requests = self.requested < self.requests;
+        // A baseline that hangs holds the requests up for one timeout, however many watches are in it, and never until DURATION.
+        let requests_at = if self.has_baseline { delay } else { delay.max(timeout.min(duration / 2)) };
+        if has_requests && now >= requests_at {
+            return Step::Request { request: self.requested, deadline };
+        }
+        if self.next_watch == self.watches.len() {
+            let drained = self.held >= threshold;
+            if drained && !has_requests && now >= min && !self.watches.is_empty() {
+                return Step::End(End::Drained);
             }
-            self.next_round = now.saturating_add(self.rules.period);
+            let next_round = if self.watches.is_empty() { duration } else { self.next_round };
+            if now < next_round {
+                let wake = if has_requests {
+                    delay
+                } else if drained {
+                    min
+                } else {
+                    duration
+                };
+                return Step::Sleep { until: wake.min(next_round).min(duration) };
+            }
+            self.next_round = now.saturating_add(period);
             self.next_watch = 0;
-            self.holding = true;
         }
-        Step::Check(self.next_watch, by)
+        if has_requests && !self.has_baseline {
+            deadline = deadline.min(requests_at);
+        }
+        Step::Check { watch: self.next_watch, deadline }
     }
 
-    /// Takes in what the check found that [`Drain::next`] asked for. `false`: DURATION has cut it off, so that it counts
-    /// for nothing.
+    /// Takes in what the check found that [`Drain::next`] asked for. Returns false if DURATION has cut the check off, so that
+    /// it counts for nothing.
     pub fn checked(&mut self, now: Duration, finding: Finding) -> bool {
         if now >= self.rules.duration {
             return false;
         }
-        let seen_ready = &mut self.seen_ready[self.next_watch];
-        *seen_ready |= finding.ready;
-        self.holding &= finding.drained && *seen_ready;
+        let watched = &mut self.watches[self.next_watch];
+        watched.was_ready |= finding.ready;
+        watched.drained = finding.drained;
         self.next_watch += 1;
-        if self.next_watch == self.seen_ready.len() {
-            self.baseline = false;
-            self.held = if self.holding { self.held.saturating_add(1) } else { 0 };
+        if self.next_watch == self.watches.len() {
+            self.has_baseline = true;
+            self.held = if self.watches.iter().all(Watched::holds) { self.held.saturating_add(1) } else { 0 };
         }
         true
     }
@@ -145,9 +177,21 @@ impl Drain {
         self.requested
     }
 
-    /// Whether this watch was ever ready, or assumed to be.
-    pub fn was_ready(&self, watch: usize) -> bool {
-        self.seen_ready[watch]
+    fn held(&self) -> Held {
+        let first = |is_held: fn(&Watched) -> bool| self.watches.iter().position(is_held);
+        if self.watches.is_empty() {
+            Held::Nothing
+        } else if let Some(watch) = first(|watched| !watched.was_ready) {
+            Held::NeverReady { watch }
+        } else if let Some(watch) = first(|watched| !watched.drained) {
+            Held::NotDrained { watch }
+        } else if self.held < self.rules.threshold {
+            Held::Threshold { agreed: self.held }
+        } else if self.requested < self.requests {
+            Held::Requests
+        } else {
+            Held::Min
+        }
     }
 }
 
@@ -159,6 +203,8 @@ mod tests {
     const UNREADY: Finding = Finding { ready: false, drained: true };
     const UNKNOWN: Finding = Finding { ready: false, drained: false };
     const IDLE: Finding = Finding { ready: true, drained: true };
+    const NEVER_READY: End = End::Elapsed(Held::NeverReady { watch: 0 });
+    const NOT_DRAINED: End = End::Elapsed(Held::NotDrained { watch: 0 });
 
     fn secs(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
@@ -172,6 +218,7 @@ mod tests {
             timeout: secs(1.0),
             threshold: 3,
             assume_ready: false,
+            delay: Duration::ZERO,
         }
     }
 
@@ -187,19 +234,19 @@ mod tests {
         let mut checks = Vec::new();
         loop {
             match drain.next(now) {
-                Step::Check(watch, by) => {
+                Step::Check { watch, deadline: by } => {
                     assert!(by <= rules.duration && by <= now + rules.timeout);
                     checks.push((watch, now));
                     let (takes, finding) = check(watch, now);
                     now = (now + secs(takes)).min(by);
                     drain.checked(now, finding);
                 }
-                Step::Sleep(until) => {
+                Step::Sleep { until } => {
                     assert!(until > now && until <= rules.duration, "{until:?}");
                     now = until;
                 }
                 Step::End(end) => return (now, end, checks),
-                Step::Request(..) => panic!("no request was given"),
+                Step::Request { .. } => panic!("no request was given"),
             }
         }
     }
@@ -212,17 +259,17 @@ mod tests {
     #[test]
     fn plain_sleep() {
         let (at, end, checks) = run(&rules(), 0, |_, _| panic!("nothing is watched"));
-        assert_eq!((at, end, checks.len()), (secs(20.0), End::Elapsed, 0));
+        assert_eq!((at, end, checks.len()), (secs(20.0), End::Elapsed(Held::Nothing), 0));
         let zero = Rules { duration: Duration::ZERO, ..rules() };
         let (at, end, checks) = run(&zero, 1, |_, _| panic!("no time is left"));
-        assert_eq!((at, end, checks.len()), (Duration::ZERO, End::Elapsed, 0));
+        assert_eq!((at, end, checks.len()), (Duration::ZERO, NEVER_READY, 0));
     }
 
     #[test]
     fn a_day_in_a_moment() {
         let day = Rules { duration: secs(86_400.0), ..rules() };
         let (at, end, checks) = run(&day, 1, |_, _| (0.001, READY));
-        assert_eq!((at, end, checks.len()), (secs(86_400.0), End::Elapsed, 86_400));
+        assert_eq!((at, end, checks.len()), (secs(86_400.0), NOT_DRAINED, 86_400));
     }
 
     #[test]
@@ -256,7 +303,10 @@ mod tests {
             };
             assert_eq!(ends(&rules(), check), (9.0, End::Drained), "{breaks:?}");
         }
-        assert_eq!(ends(&rules(), |now| if now % 3.0 == 0.0 { READY } else { UNREADY }), (20.0, End::Elapsed));
+        assert_eq!(
+            ends(&rules(), |now| if now % 3.0 == 0.0 { READY } else { UNREADY }),
+            (20.0, End::Elapsed(Held::Threshold { agreed: 1 }))
+        );
     }
 
     #[test]
@@ -271,24 +321,24 @@ mod tests {
         assert_eq!(ends(&min, back), (8.0, End::Drained));
         // A --min of DURATION or more rules an early end out.
         for min in [20.0, 30.0] {
-            assert_eq!(ends(&Rules { min: secs(min), ..rules() }, unready_at_once), (20.0, End::Elapsed));
+            assert_eq!(ends(&Rules { min: secs(min), ..rules() }, unready_at_once), (20.0, End::Elapsed(Held::Min)));
         }
     }
 
     #[test]
     fn never_ready_means_mistaken() {
         for never in [UNREADY, UNKNOWN] {
-            assert_eq!(ends(&rules(), |_| never), (20.0, End::Elapsed), "{never:?}");
+            assert_eq!(ends(&rules(), |_| never), (20.0, NEVER_READY), "{never:?}");
         }
         let assumed = Rules { assume_ready: true, ..rules() };
         assert_eq!(ends(&assumed, |_| UNREADY), (5.0, End::Drained));
-        assert_eq!(ends(&assumed, |_| UNKNOWN), (20.0, End::Elapsed));
+        assert_eq!(ends(&assumed, |_| UNKNOWN), (20.0, NOT_DRAINED));
         // Unready checks from before it was ever ready do not count.
         assert_eq!(ends(&rules(), |now| if now == 6.0 { READY } else { UNREADY }), (9.0, End::Drained));
         // One of two that was never ready holds the drain, however ready the other was.
         let (at, end, _) =
             run(&rules(), 2, |watch, now| (0.0, if watch == 0 && now < secs(3.0) { READY } else { UNREADY }));
-        assert_eq!((at, end), (secs(20.0), End::Elapsed));
+        assert_eq!((at, end), (secs(20.0), End::Elapsed(Held::NeverReady { watch: 1 })));
     }
 
     #[test]
@@ -315,7 +365,7 @@ mod tests {
         let rules = Rules { duration: secs(2.5), min: Duration::ZERO, threshold: 1, timeout: secs(10.0), ..rules() };
         // Unready only in the check that DURATION cuts off.
         let (at, end, checks) = run(&rules, 1, |_, now| if now < secs(2.0) { (0.0, READY) } else { (9.0, UNREADY) });
-        assert_eq!((at, end, checks.len()), (secs(2.5), End::Elapsed, 3));
+        assert_eq!((at, end, checks.len()), (secs(2.5), NOT_DRAINED, 3));
         let mut drain = Drain::new(rules, 1, 0);
         drain.next(secs(0.0));
         assert!(drain.checked(secs(2.4), READY));
@@ -323,19 +373,100 @@ mod tests {
         assert!(!drain.checked(secs(2.5), UNREADY));
     }
 
+    /// Runs a drain with requests in virtual time, each of which takes a tenth of a second. `check` is told the watch and the
+    /// time, and says how long the check takes if its deadline lets it, and what it then finds; one that is cut off finds
+    /// nothing. Returns when each request was sent, and how the drain ended.
+    fn run_with_requests(
+        rules: &Rules,
+        watches: usize,
+        requests: usize,
+        check: impl Fn(usize, f64) -> (f64, Finding),
+    ) -> (Vec<f64>, f64, End) {
+        let mut drain = Drain::new(rules.clone(), watches, requests);
+        let mut now = Duration::ZERO;
+        let mut sent = Vec::new();
+        loop {
+            match drain.next(now) {
+                Step::Check { watch, deadline } => {
+                    assert!(deadline > now && deadline <= rules.duration);
+                    let (takes, finding) = check(watch, now.as_secs_f64());
+                    let finding = if now + secs(takes) < deadline { finding } else { UNKNOWN };
+                    now = (now + secs(takes)).min(deadline);
+                    drain.checked(now, finding);
+                }
+                Step::Request { request, deadline } => {
+                    assert!(request == sent.len() && deadline > now && deadline <= now + rules.timeout);
+                    sent.push(now.as_secs_f64());
+                    now = (now + secs(0.1)).min(deadline);
+                    drain.requested();
+                }
+                Step::Sleep { until } => {
+                    assert!(until > now && until <= rules.duration, "{until:?}");
+                    now = until;
+                }
+                Step::End(end) => return (sent, now.as_secs_f64(), end),
+            }
+        }
+    }
+
     #[test]
     fn requests_follow_the_baseline() {
-        let mut drain = Drain::new(rules(), 1, 2);
-        assert_eq!(drain.next(secs(0.0)), Step::Check(0, secs(1.0)));
-        drain.checked(secs(0.5), READY);
-        assert_eq!(drain.next(secs(0.5)), Step::Request(0, secs(1.5)));
+        let check = |_, now| (0.5, if now < 1.0 { READY } else { UNREADY });
+        assert_eq!(run_with_requests(&rules(), 1, 1, check), (vec![0.5], 5.0, End::Drained));
+        // Nothing is watched: at once.
+        let plain = run_with_requests(&rules(), 0, 1, |_, _| panic!("nothing is watched"));
+        assert_eq!(plain, (vec![0.0], 20.0, End::Elapsed(Held::Nothing)));
+        // However many watches hang, for one timeout; a check that is still going on then is cut off.
+        let hangs = |_, _| (60.0, READY);
+        assert_eq!(run_with_requests(&rules(), 3, 1, hangs), (vec![1.0], 20.0, NEVER_READY));
+        let slow = |watch, _| if watch == 0 { (0.9, READY) } else { (60.0, READY) };
+        assert_eq!(run_with_requests(&rules(), 2, 1, slow).0, [1.0]);
+        // Nor do they hang until DURATION, when there would be no time left to send anything.
+        let patient = Rules { timeout: secs(60.0), ..rules() };
+        assert_eq!(run_with_requests(&patient, 1, 1, hangs), (vec![10.0], 20.0, NEVER_READY));
+    }
+
+    #[test]
+    fn requests_wait_for_the_delay() {
+        let delayed = Rules { delay: secs(7.25), ..rules() };
+        assert_eq!(run_with_requests(&delayed, 0, 1, |_, _| panic!()).0, [7.25]);
+        // Checks go on meanwhile, and what has drained does not end the drain before the requests have been sent.
+        let idle = |_, _| (0.0, IDLE);
+        let (sent, end, why) = run_with_requests(&delayed, 1, 2, idle);
+        assert_eq!((sent, why), (vec![7.25, 7.35], End::Drained));
+        assert!((7.44..7.46).contains(&end), "{end}");
+        // A baseline that hangs beyond the delay holds them up no longer than without one.
+        assert_eq!(run_with_requests(&Rules { delay: secs(0.5), ..rules() }, 3, 1, |_, _| (60.0, READY)).0, [1.0]);
+        // After the baseline a check that is under way is not cut off for them.
+        assert_eq!(run_with_requests(&delayed, 3, 1, |_, _| (60.0, READY)).0, [8.0]);
+    }
+
+    #[test]
+    fn what_held_it() {
+        let rules = Rules { duration: secs(4.5), min: Duration::ZERO, ..rules() };
+        let held = |rules: &Rules, check: &dyn Fn(usize, f64) -> Finding| match run(rules, 2, |watch, now| {
+            (0.0, check(watch, now.as_secs_f64()))
+        })
+        .1
+        {
+            End::Elapsed(held) => held,
+            End::Drained => panic!("it drained"),
+        };
+        // Watch 0 has drained, watch 1 has not.
+        assert_eq!(held(&rules, &|watch, _| [IDLE, READY][watch]), Held::NotDrained { watch: 1 });
+        assert_eq!(held(&rules, &|watch, _| [IDLE, UNREADY][watch]), Held::NeverReady { watch: 1 });
+        // It had not drained at the last look, though it had before.
+        let back = |watch, now| if watch == 1 && now == 4.0 { READY } else { IDLE };
+        assert_eq!(held(&Rules { threshold: 5, ..rules.clone() }, &back), Held::NotDrained { watch: 1 });
+        let late = |_, now| if now < 3.0 { READY } else { IDLE };
+        assert_eq!(held(&rules, &late), Held::Threshold { agreed: 2 });
+        assert_eq!(held(&Rules { min: secs(4.5), ..rules.clone() }, &|_, _| IDLE), Held::Min);
+        // A request that hangs until DURATION has passed.
+        let mut drain = Drain::new(Rules { timeout: secs(9.0), threshold: 1, ..rules }, 1, 2);
+        drain.next(secs(0.0));
+        drain.checked(secs(0.0), IDLE);
+        assert_eq!(drain.next(secs(0.1)), Step::Request { request: 0, deadline: secs(4.5) });
         drain.requested();
-        assert_eq!(drain.next(secs(0.75)), Step::Request(1, secs(1.75)));
-        drain.requested();
-        assert_eq!(drain.next(secs(0.8)), Step::Sleep(secs(1.0)));
-        let mut drain = Drain::new(Rules { duration: secs(0.5), ..rules() }, 0, 1);
-        assert_eq!(drain.next(secs(0.1)), Step::Request(0, secs(0.5)));
-        drain.requested();
-        assert_eq!(drain.next(secs(0.2)), Step::Sleep(secs(0.5)));
+        assert_eq!(drain.next(secs(4.5)), Step::End(End::Elapsed(Held::Requests)));
     }
 }

@@ -96,6 +96,7 @@ impl<'a> Plan<'a> {
                 timeout: DEFAULT_SECOND,
                 threshold: DEFAULT_THRESHOLD,
                 assume_ready: false,
+                delay: Duration::ZERO,
             },
             idle_after: DEFAULT_IDLE_AFTER,
             watches: Vec::new(),
@@ -166,7 +167,7 @@ fn request(method: Method, value: &[u8]) -> Result<Request<'_>, &'static str> {
 /// The plan in one line.
 impl fmt::Display for Plan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Rules { duration, min, period, timeout, threshold, assume_ready } = self.rules;
+        let Rules { duration, min, period, timeout, threshold, assume_ready, .. } = self.rules;
         for request in &self.requests {
             write!(f, "{request}, ")?;
         }

@@ -1,7 +1,9 @@
 //! Carries a plan out with the real clock.
 
+use std::fmt;
+
 use crate::clock::{elapsed, sleep_until};
-use crate::drain::{Drain, End, Step};
+use crate::drain::{Drain, End, Held, Rules, Step};
 use crate::duration::Seconds;
 use crate::failsafe::EXIT_USAGE;
 use crate::log;
@@ -25,14 +27,14 @@ pub fn drain(plan: &Plan) -> i32 {
     let mut verdicts: Vec<Verdict> = plan.watches.iter().map(Verdict::new).collect();
     let end = loop {
         match drain.next(elapsed()) {
-            Step::Check(index, deadline) => {
-                let outcome = watch::check(&plan.watches[index].target, plan, deadline);
+            Step::Check { watch, deadline } => {
+                let outcome = watch::check(&plan.watches[watch].target, plan, deadline);
                 if drain.checked(elapsed(), outcome.finding) {
-                    verdicts[index].update(&outcome);
+                    verdicts[watch].update(outcome);
                 }
             }
-            Step::Request(index, deadline) => {
-                let request = &plan.requests[index];
+            Step::Request { request, deadline } => {
+                let request = &plan.requests[request];
                 match request::send(request, &plan.headers, deadline) {
                     Ok(answer) => log::info(format_args!("{request}: {answer}")),
                     Err(why) => {
@@ -42,7 +44,7 @@ pub fn drain(plan: &Plan) -> i32 {
                 }
                 drain.requested();
             }
-            Step::Sleep(until) => sleep_until(until),
+            Step::Sleep { until } => sleep_until(until),
             Step::End(end) => break end,
         }
     };
@@ -50,22 +52,56 @@ pub fn drain(plan: &Plan) -> i32 {
         log::error(format_args!("error: {request} failed: no time was left to send it"));
         status = EXIT_FAILURE;
     }
-    for Verdict { watch, changes, .. } in verdicts {
-        if changes > CHANGES_LOGGED {
+    for Verdict { watch, changes, .. } in &verdicts {
+        if *changes > CHANGES_LOGGED {
             log::info(format_args!("{watch} changed {changes} times"));
         }
     }
     let took = Seconds(elapsed());
-    let never_ready = plan.watches.iter().enumerate().find(|(index, _)| !drain.was_ready(*index));
-    match (end, never_ready) {
-        (End::Drained, _) => log::info(format_args!("drained after {took}")),
-        (End::Elapsed, Some((_, watch))) => {
-            log::info(format_args!("slept {took} in full: {watch} was never ready, so it could not stop being ready"));
+    match end {
+        End::Drained => log::info(format_args!("drained after {took}")),
+        End::Elapsed(Held::Nothing) => log::info(format_args!("slept {took}")),
+        End::Elapsed(held) => {
+            log::info(format_args!("slept {took} in full: {}", Reason { held, plan, verdicts: &verdicts }));
         }
-        (End::Elapsed, None) if plan.watches.is_empty() => log::info(format_args!("slept {took}")),
-        (End::Elapsed, None) => log::info(format_args!("slept {took} in full: not all that is watched had drained")),
     }
     status
+}
+
+/// What held the drain, in words.
+struct Reason<'a> {
+    held: Held,
+    plan: &'a Plan<'a>,
+    verdicts: &'a [Verdict<'a>],
+}
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rules { min, threshold, .. } = self.plan.rules;
+        match self.held {
+            Held::Nothing => Ok(()),
+            Held::NeverReady { watch } => {
+                let Verdict { watch, last, .. } = &self.verdicts[watch];
+                write!(f, "{watch} was never ready, so it could not stop being ready")?;
+                match last {
+                    Some(outcome) => write!(f, "; at the last check it was {outcome}"),
+                    None => f.write_str("; no check of it was finished"),
+                }
+            }
+            Held::NotDrained { watch } => {
+                let Verdict { watch, last, .. } = &self.verdicts[watch];
+                match last {
+                    Some(outcome) => write!(f, "{watch} was {outcome} at the last check"),
+                    None => write!(f, "no check of {watch} was finished"),
+                }
+            }
+            Held::Threshold { agreed } => {
+                write!(f, "all that is watched had drained, but at {agreed} checks in a row, not {threshold}")
+            }
+            Held::Requests => f.write_str("all that is watched had drained, but a request had not been sent"),
+            Held::Min => write!(f, "all that is watched had drained, but --min is {}", Seconds(min)),
+        }
+    }
 }
 
 /// Says what is wrong on the line.
@@ -88,26 +124,24 @@ pub fn refused(refused: &Refused) -> i32 {
 /// The verdicts on a watch, as far as they are logged.
 struct Verdict<'a> {
     watch: &'a Watch<'a>,
-    last: &'static str,
+    last: Option<Outcome>,
     changes: u32,
 }
 
 impl<'a> Verdict<'a> {
     fn new(watch: &'a Watch<'a>) -> Verdict<'a> {
-        Verdict { watch, last: "", changes: 0 }
+        Verdict { watch, last: None, changes: 0 }
     }
 
-    fn update(&mut self, outcome: &Outcome) {
-        if outcome.verdict == self.last {
-            return;
-        }
-        self.changes += u32::from(!self.last.is_empty());
-        self.last = outcome.verdict;
+    fn update(&mut self, outcome: Outcome) {
+        let changed = self.last.as_ref().is_none_or(|last| last.verdict != outcome.verdict);
+        self.changes += u32::from(changed && self.last.is_some());
         let watch = self.watch;
-        if self.changes <= CHANGES_LOGGED {
+        if changed && self.changes <= CHANGES_LOGGED {
             log::info(format_args!("{watch} is {outcome} at {}", Seconds(elapsed())));
-        } else if self.changes == CHANGES_LOGGED + 1 {
+        } else if changed && self.changes == CHANGES_LOGGED + 1 {
             log::info(format_args!("{watch} changes often: from now on its changes are only counted"));
         }
+        self.last = Some(outcome);
     }
 }

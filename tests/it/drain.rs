@@ -73,7 +73,7 @@ fn as_many_checks_as_the_threshold() {
 fn as_often_as_the_period() {
     let (address, requests) = answers(&[200]);
     let run = run(&["2", "--until-unready", &url(address), "--period", "400ms", "--timeout", "60"]);
-    assert!(run.lasted(2000) && run.says("not all that is watched had drained"), "{run:?}");
+    assert!(run.lasted(2000) && run.says("was ready (200) at the last check"), "{run:?}");
     let requests = requests.load(Ordering::SeqCst);
     assert!((2..=5).contains(&requests), "{requests} checks in two seconds");
 }
@@ -219,5 +219,25 @@ fn a_full_listen_queue_cannot_hold_it() {
     each(&urls, |url| {
         let run = run(&["0.5", "--until-unready", url, "--period", "10ms", "--timeout", "60"]);
         assert!(run.status == 0 && run.lasted(500), "{url}: {run:?}");
+    });
+}
+
+/// The last line of a drain that was slept in full names what held it.
+#[test]
+fn the_last_line_says_what_held_it() {
+    let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+    let idle = listening.local_addr().unwrap().port().to_string();
+    let ready = url(answers(&[200]).0);
+    let rows: &[(&[&str], &str)] = &[
+        (&["--until-idle", &idle, "--min", "9"], "all that is watched had drained, but --min is 9s"),
+        (&["--until-idle", &idle, "--threshold", "1000"], "all that is watched had drained, but at "),
+        (&["--until-idle", &idle, "--until-unready", &ready], &format!("{ready} was ready (200) at the last check")),
+    ];
+    each(rows, |(arguments, why)| {
+        let min: &[&str] = if arguments.contains(&"--min") { &[] } else { &["--min", "0"] };
+        let run = run(&[&["0.7", "--period", "10ms", "--timeout", "60"], min, *arguments].concat());
+        assert!(run.status == 0 && run.lasted(700), "{run:?}");
+        let last = *run.lines().last().unwrap();
+        assert!(last.starts_with("slept ") && last.contains("s in full: ") && last.contains(why), "{last}");
     });
 }

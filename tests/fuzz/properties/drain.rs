@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drain_sleep::drain::{Drain, End, Finding, Rules, Step};
+use drain_sleep::drain::{Drain, End, Finding, Held, Rules, Step};
 
 use super::Bytes;
 
@@ -18,6 +18,7 @@ pub fn holds(input: &[u8]) {
         timeout: time(&mut input),
         threshold: u32::from(input.next() % 8) + 1,
         assume_ready: input.next() & 1 == 1,
+        delay: time(&mut input),
     };
     let watches = usize::from(input.next() % 4);
     let requests = usize::from(input.next() % 3);
@@ -28,10 +29,13 @@ pub fn holds(input: &[u8]) {
         let step = drain.next(now);
         assert_eq!(step, model.next(now), "{now:?} {rules:?} {:?}", model.rounds);
         match step {
-            Step::End(End::Elapsed) => return assert!(now >= rules.duration),
-            Step::End(End::Drained) => return assert!(now >= rules.min && now < rules.duration && watches > 0),
-            Step::Check(watch, by) => {
-                assert!(by <= rules.duration && by.saturating_sub(now) <= rules.timeout);
+            Step::End(End::Elapsed(_)) => return assert!(now >= rules.duration),
+            Step::End(End::Drained) => {
+                assert!(now >= rules.min && now < rules.duration && watches > 0);
+                return assert_eq!(model.requested, requests);
+            }
+            Step::Check { deadline, .. } => {
+                assert!(deadline <= rules.duration && deadline.saturating_sub(now) <= rules.timeout);
                 // A check may also come back late.
                 now = now.saturating_add(time(&mut input));
                 let finding = input.next();
@@ -40,16 +44,16 @@ pub fn holds(input: &[u8]) {
                 if now < rules.duration {
                     model.rounds.last_mut().unwrap().findings.push(finding);
                 }
-                assert_eq!(drain.was_ready(watch), model.was_ready(watch, model.rounds.len()));
             }
-            Step::Request(_, by) => {
-                assert!(by <= rules.duration && by.saturating_sub(now) <= rules.timeout);
+            Step::Request { deadline, .. } => {
+                assert!(now >= rules.delay);
+                assert!(deadline <= rules.duration && deadline.saturating_sub(now) <= rules.timeout);
                 now = now.saturating_add(time(&mut input));
                 drain.requested();
                 model.requested += 1;
                 assert_eq!(drain.requests_sent(), model.requested);
             }
-            Step::Sleep(until) => {
+            Step::Sleep { until } => {
                 assert!(until > now && until <= rules.duration);
                 // It wakes on time, as a rule, but it may also be early, and late by any time.
                 now = match input.next() {
@@ -91,33 +95,67 @@ struct Model<'a> {
 
 impl Model<'_> {
     fn next(&mut self, now: Duration) -> Step {
-        let Rules { duration, min, period, timeout, threshold, .. } = *self.rules;
+        let Rules { duration, min, period, timeout, threshold, delay, .. } = *self.rules;
         if now >= duration {
-            return Step::End(End::Elapsed);
+            return Step::End(End::Elapsed(self.what_held()));
         }
-        let by = duration.min(now.saturating_add(timeout));
-        let ended = self.rounds.iter().filter(|round| round.findings.len() == self.watches).count();
-        let baseline_lacks = self.watches > 0 && ended == 0;
-        if ended == self.rounds.len() && !baseline_lacks {
-            if self.requested < self.requests {
-                return Step::Request(self.requested, by);
-            }
-            if self.watches == 0 {
-                return Step::Sleep(duration);
-            }
-            let drained = ended >= threshold as usize && (ended - threshold as usize..ended).all(|at| self.held(at));
-            if drained && now >= min {
+        let deadline = duration.min(now.saturating_add(timeout));
+        let ended = self.ended();
+        let mut hold_up = Duration::ZERO;
+        if self.watches > 0 && ended == 0 {
+            hold_up = timeout.min(duration / 2);
+        }
+        if self.requested < self.requests && now >= delay && now >= hold_up {
+            return Step::Request { request: self.requested, deadline };
+        }
+        let times = [Some(delay).filter(|_| self.requested < self.requests), Some(duration)];
+        if self.watches == 0 {
+            return Step::Sleep { until: times.into_iter().flatten().min().unwrap() };
+        }
+        if ended == self.rounds.len() && ended > 0 {
+            let drained = self.agreed() >= threshold;
+            if drained && now >= min && self.requested == self.requests {
                 return Step::End(End::Drained);
             }
             let next = self.rounds[ended - 1].began.saturating_add(period);
             if now < next {
-                return Step::Sleep(if drained { next.min(min) } else { next }.min(duration));
+                let at_min = Some(min).filter(|_| drained && self.requested == self.requests);
+                return Step::Sleep { until: times.into_iter().chain([Some(next), at_min]).flatten().min().unwrap() };
             }
         }
         if ended == self.rounds.len() {
             self.rounds.push(Round { began: now, findings: Vec::new() });
         }
-        Step::Check(self.rounds[ended].findings.len(), by)
+        let cut_at = if ended == 0 && self.requested < self.requests { delay.max(hold_up) } else { duration };
+        Step::Check { watch: self.rounds[ended].findings.len(), deadline: deadline.min(cut_at) }
+    }
+
+    /// How many rounds have ended.
+    fn ended(&self) -> usize {
+        self.rounds.iter().filter(|round| round.findings.len() == self.watches).count()
+    }
+
+    /// How many of the last rounds agree that all has drained.
+    fn agreed(&self) -> u32 {
+        (0..self.ended()).rev().take_while(|&at| self.held(at)).count() as u32
+    }
+
+    fn what_held(&self) -> Held {
+        let last = |watch| self.rounds.iter().rev().find_map(|round| round.findings.get(watch));
+        let mut watches = 0..self.watches;
+        if self.watches == 0 {
+            Held::Nothing
+        } else if let Some(watch) = watches.clone().find(|&watch| !self.was_ready(watch, self.rounds.len())) {
+            Held::NeverReady { watch }
+        } else if let Some(watch) = watches.find(|&watch| !last(watch).is_some_and(|finding| finding.drained)) {
+            Held::NotDrained { watch }
+        } else if self.agreed() < self.rules.threshold {
+            Held::Threshold { agreed: self.agreed() }
+        } else if self.requested < self.requests {
+            Held::Requests
+        } else {
+            Held::Min
+        }
     }
 
     fn held(&self, round: usize) -> bool {
