@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{elapsed, sleep_until};
-use crate::duration::Seconds;
-use crate::{log, sys};
+use crate::duration::{FOREVER, Seconds};
+use crate::{install, log, sys};
 
 /// How long a drain lasts at least where nothing on the line says so: the default of `--min`.
 pub const DEFAULT_MIN: Duration = Duration::from_secs(5);
@@ -16,22 +16,31 @@ pub const EXIT_USAGE: i32 = 2;
 /// Exit status after signal n, less n: the shell's convention.
 const EXIT_SIGNAL: i32 = 128;
 
-/// Milliseconds that the drain lasts at most: [`DEFAULT_MIN`] until the line has been read, 0 for `--check` and `--install`.
+/// Milliseconds that the drain lasts at most: [`DEFAULT_MIN`] until the command line has been read, 0 for `--check` and
+/// `--install`, `u64::MAX` without end.
 static DRAIN: AtomicU64 = AtomicU64::new(0);
 
+/// What ends the drain at once. A PID 1 that did not handle them would not get them: pid_namespaces(7).
+const ENDINGS: [(i32, &str); 4] =
+    [(sys::SIGHUP, "SIGHUP"), (sys::SIGINT, "SIGINT"), (sys::SIGQUIT, "SIGQUIT"), (sys::SIGTERM, "SIGTERM")];
+/// Their numbers.
+pub const ENDING_SIGNALS: [i32; 4] = [ENDINGS[0].0, ENDINGS[1].0, ENDINGS[2].0, ENDINGS[3].0];
+
 /// Starts the clock of the drain, and sets what signals do. A log that cannot be written would end it by SIGPIPE or SIGXFSZ,
-/// or stop it by SIGTTOU; SIGTERM and SIGINT would not reach a PID 1 that handles them by default: pid_namespaces(7).
+/// or stop it by SIGTTOU. Ignoring SIGCHLD leaves no zombies of what a PID 1 inherits: wait(2).
 pub fn arm() {
     elapsed();
     drain_lasts(DEFAULT_MIN);
-    for number in [sys::SIGPIPE, sys::SIGTTOU, sys::SIGXFSZ] {
+    for number in [sys::SIGPIPE, sys::SIGTTOU, sys::SIGXFSZ, sys::SIGCHLD] {
         sys::ignore(number);
     }
-    for number in [sys::SIGINT, sys::SIGTERM] {
+    for number in ENDING_SIGNALS {
         sys::handle(number, end);
     }
     sys::handle(sys::SIGABRT, aborted);
-    std::panic::set_hook(Box::new(|panic| rest(format_args!("{panic}"))));
+    // Whoever started us may have blocked them, which execve(2) leaves as it is.
+    sys::unblock(&[sys::SIGHUP, sys::SIGINT, sys::SIGQUIT, sys::SIGTERM, sys::SIGABRT]);
+    std::panic::set_hook(Box::new(|panic| sleep_out(format_args!("a bug, please report it: {panic}"))));
 }
 
 /// Sets how long the drain lasts, from its start, if a bug ends everything else.
@@ -39,26 +48,33 @@ pub fn drain_lasts(duration: Duration) {
     DRAIN.store(duration.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
-/// SIGINT and SIGTERM end the drain at once.
 extern "C" fn end(number: i32) {
-    let name = if number == sys::SIGINT { "SIGINT" } else { "SIGTERM" };
-    log::info(format_args!("ended by {name} after {}", Seconds(elapsed())));
+    for (ending, name) in ENDINGS {
+        if number == ending {
+            log::info(format_args!("ended by {name} after {}", Seconds(elapsed())));
+        }
+    }
+    install::remove_unfinished();
     sys::exit(EXIT_SIGNAL + number);
 }
 
 extern "C" fn aborted(_: i32) {
-    rest(format_args!("aborted"));
+    sleep_out(format_args!("a bug, please report it: aborted"));
 }
 
-/// The heap is full.
-pub fn out_of_memory() {
-    rest(format_args!("out of memory"));
+/// There is no memory left.
+pub fn out_of_memory() -> ! {
+    sleep_out(format_args!("out of memory"));
 }
 
-fn rest(what: fmt::Arguments) -> ! {
-    let drain = Duration::from_millis(DRAIN.load(Ordering::Relaxed));
-    let left = drain.saturating_sub(elapsed());
-    log::error(format_args!("a bug, please report it: {what}; sleeping the {} that are left", Seconds(left)));
+fn sleep_out(what: fmt::Arguments) -> ! {
+    let drain = match DRAIN.load(Ordering::Relaxed) {
+        u64::MAX => FOREVER,
+        millis => Duration::from_millis(millis),
+    };
+    let left = if drain == FOREVER { FOREVER } else { drain.saturating_sub(elapsed()) };
+    install::remove_unfinished();
+    log::error(format_args!("error: {what}; sleeping for what is left of the drain, {}", Seconds(left)));
     sleep_until(drain);
     sys::exit(EXIT_USAGE);
 }

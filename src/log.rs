@@ -1,8 +1,13 @@
 //! The log: lines on stderr and, if wanted, in a file. Neither [`info`] nor [`error`] can stop, delay or fail the drain,
 //! allocates, or is unsafe in a signal handler.
 
+use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
+use std::fs::OpenOptions;
+use std::io;
 use std::os::fd::IntoRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
@@ -20,14 +25,20 @@ pub fn quiet() {
 }
 
 /// From now on every line goes to `path` as well. O_NONBLOCK keeps a FIFO without a reader, or a full one, from holding
-/// the drain.
+/// the drain. A file that is there is opened without O_CREAT, which `fs.protected_regular` would refuse in a directory like
+/// `/tmp` if the file is another user's: proc_sys_fs(5).
 ///
 /// # Errors
 /// Those of open(2).
-pub fn to_file(path: &[u8]) -> Result<(), Errno> {
-    let flags = sys::O_WRONLY | sys::O_APPEND | sys::O_CREAT | sys::O_NONBLOCK;
-    let file = sys::open_file(path, flags, 0o666)?;
-    FILE.store(file.into_raw_fd(), Ordering::Relaxed);
+pub fn to_file(path: &[u8]) -> io::Result<()> {
+    let path = OsStr::from_bytes(path);
+    let mut options = OpenOptions::new();
+    options.append(true).custom_flags(sys::O_NONBLOCK);
+    let opened = options.open(path).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => options.create(true).open(path),
+        _ => Err(error),
+    });
+    FILE.store(opened?.into_raw_fd(), Ordering::Relaxed);
     Ok(())
 }
 

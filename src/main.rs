@@ -15,16 +15,14 @@ use std::time::Duration;
 
 use drain_sleep::args::{self, Args, Opt};
 use drain_sleep::failsafe;
-use drain_sleep::heap::{Arena, Heap};
+use drain_sleep::memory::Memory;
 use drain_sleep::plan::Plan;
 use drain_sleep::run::{self, EXIT_FAILURE, EXIT_OK};
+use drain_sleep::sys::Errno;
 use drain_sleep::{install, log, sys};
 
 #[global_allocator]
-// SAFETY: the arena is this heap's.
-static HEAP: Heap = unsafe { Heap::new(&ARENA, failsafe::out_of_memory) };
-
-static ARENA: Arena = Arena::new();
+static MEMORY: Memory = Memory;
 
 /// C's `main` rather than Rust's, whose start aborts without a word where it finds a closed descriptor and no
 /// `/dev/null`, and makes system calls that a seccomp profile may refuse.
@@ -59,7 +57,7 @@ fn run(arguments: &[&[u8]]) -> ! {
     if let Some(path) = args.value(Opt::LogFile)
         && let Err(error) = log::to_file(path)
     {
-        log::error(format_args!("cannot log to {}: {error}", log::Bytes(path)));
+        log::error(format_args!("cannot log to {}: {}", log::Bytes(path), Errno::from(error)));
     }
     sys::exit(match &plan {
         Ok(plan) => run::drain(plan),

@@ -4,6 +4,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use std::fmt;
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -34,11 +35,13 @@ pub const POLLIN: i16 = 0x1;
 pub const POLLOUT: i16 = 0x4;
 pub const POLLNVAL: i16 = 0x20;
 
+pub const SIGHUP: i32 = 1;
 pub const SIGINT: i32 = 2;
+pub const SIGQUIT: i32 = 3;
 pub const SIGABRT: i32 = 6;
 pub const SIGPIPE: i32 = 13;
 pub const SIGTERM: i32 = 15;
-const SIGCHLD: i32 = 17;
+pub const SIGCHLD: i32 = 17;
 pub const SIGTTOU: i32 = 22;
 pub const SIGXFSZ: i32 = 25;
 
@@ -72,6 +75,13 @@ impl Errno {
     fn last() -> Errno {
         // SAFETY: libc's own, which lasts as long as the thread.
         Errno(unsafe { *__errno_location() })
+    }
+}
+
+impl From<io::Error> for Errno {
+    /// EINVAL where the kernel was not asked, since a path has a NUL in it.
+    fn from(error: io::Error) -> Errno {
+        error.raw_os_error().map_or(EINVAL, Errno)
     }
 }
 
@@ -133,6 +143,10 @@ struct IoVec {
     length: usize,
 }
 
+/// `sigset_t` of libc, whose first bits are the kernel's.
+#[repr(C)]
+struct SignalSet([c_ulong; 16]);
+
 // POSIX and Linux functions; std links them, and offers some of them at a higher weight; the types are those of musl on 64-bit Linux.
 unsafe extern "C" {
     fn poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
@@ -141,14 +155,11 @@ unsafe extern "C" {
     fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isize;
     fn write(fd: c_int, buffer: *const c_void, length: usize) -> isize;
     fn pwritev2(fd: c_int, parts: *const IoVec, count: c_int, offset: i64, flags: c_int) -> isize;
-    fn fchmod(fd: c_int, mode: c_uint) -> c_int;
-    fn fsync(fd: c_int) -> c_int;
-    fn rename(from: *const c_char, to: *const c_char) -> c_int;
-    fn unlink(path: *const c_char) -> c_int;
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     fn connect(fd: c_int, address: *const c_void, length: c_uint) -> c_int;
     fn getsockname(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
+    fn sigprocmask(how: c_int, signals: *const SignalSet, before: *mut SignalSet) -> c_int;
     fn _Fork() -> c_int;
     fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
     fn __errno_location() -> *const c_int;
@@ -311,42 +322,13 @@ pub fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// fchmod(2).
-///
-/// # Errors
-/// Those of fchmod(2).
-pub fn set_mode(file: &OwnedFd, mode: u32) -> Result<(), Errno> {
-    // SAFETY: no pointers.
-    done(unsafe { fchmod(file.as_raw_fd(), mode) })
-}
-
-/// fsync(2).
-///
-/// # Errors
-/// Those of fsync(2).
-pub fn sync(file: &OwnedFd) -> Result<(), Errno> {
-    // SAFETY: no pointers.
-    done(unsafe { fsync(file.as_raw_fd()) })
-}
-
-/// rename(2).
-///
-/// # Errors
-/// Those of rename(2).
-pub fn rename_file(from: &[u8], to: &[u8]) -> Result<(), Errno> {
-    let (from, to) = (c_string(from)?, c_string(to)?);
-    // SAFETY: both end in NUL.
-    done(unsafe { rename(from.as_ptr().cast(), to.as_ptr().cast()) })
-}
-
-/// unlink(2).
-///
-/// # Errors
-/// Those of unlink(2).
-pub fn remove_file(path: &[u8]) -> Result<(), Errno> {
-    let path = c_string(path)?;
-    // SAFETY: it ends in NUL.
-    done(unsafe { unlink(path.as_ptr().cast()) })
+/// unlink(2), as far as it can be done.
+pub fn unlink(path: &CStr) {
+    unsafe extern "C" {
+        fn unlink(path: *const c_char) -> c_int;
+    }
+    // SAFETY: the path ends in NUL.
+    unsafe { unlink(path.as_ptr()) };
 }
 
 /// Runs a program to its end, with no stdout, and gives its exit status, or 128+n where signal n ended it. Where it cannot
@@ -402,6 +384,27 @@ pub fn reset(number: i32) {
     const SIG_DFL: usize = 0;
     // SAFETY: SIG_DFL is a valid handler. It fails for bad numbers only.
     unsafe { signal(number, SIG_DFL) };
+}
+
+/// Has these signals wait until they are [unblocked](unblock): sigprocmask(2).
+pub fn block(signals: &[i32]) {
+    const SIG_BLOCK: c_int = 0;
+    mask(SIG_BLOCK, signals);
+}
+
+/// Lets these signals come, those that are waiting at once: sigprocmask(2).
+pub fn unblock(signals: &[i32]) {
+    const SIG_UNBLOCK: c_int = 1;
+    mask(SIG_UNBLOCK, signals);
+}
+
+fn mask(how: c_int, signals: &[i32]) {
+    let mut set = SignalSet([0; 16]);
+    for number in signals {
+        set.0[0] |= 1 << (number - 1);
+    }
+    // SAFETY: one valid struct; a null pointer asks for nothing. It fails for a bad `how` only.
+    unsafe { sigprocmask(how, &raw const set, std::ptr::null_mut()) };
 }
 
 /// Calls `handler` when the signal comes. It may do only what signal-safety(7) allows.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::support::{EARLY, answers, each, fresh_path, program, run, run_command, start, url};
+use crate::support::{EARLY, PROGRAM, answers, each, fresh_path, program, run, run_command, run_shell, start, url};
 
 /// Any mistake: what can be read of the durations is slept, and the mistake is the first thing that is said.
 #[test]
@@ -130,6 +130,11 @@ fn an_abort_sleeps_what_is_left() {
     assert!(run.status == 2 && run.lasted(1000), "{run:?}");
     assert!(run.says("a bug, please report it"), "{run:?}");
 
+    let mut running = start(&mut program(&["infinity"]), Stdio::piped());
+    running.line();
+    running.signal("ABRT");
+    assert!(running.line().ends_with("sleeping for what is left of the drain, infinity"));
+
     let mut running = start(&mut program(&["60"]), Stdio::piped());
     running.line();
     running.signal("ABRT");
@@ -152,6 +157,33 @@ fn a_panic_sleeps_what_is_left() {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let run = run_command(command.arg0("panics").args([name, "--exact", "--nocapture"]).env(CHILD, "1"));
     assert!(run.status == 2 && run.lasted(700), "{run:?}");
-    assert!(run.says("drain-sleep: a bug, please report it: "), "{run:?}");
+    assert!(run.says("drain-sleep: error: a bug, please report it: "), "{run:?}");
     assert!(run.says("on purpose\\x0ain two lines"), "{run:?}");
+}
+
+/// Memory that runs out while the command line is read: nothing is known of DURATION yet, so that the default of `--min`
+/// counts. Its limit is one of the process, since nobody who runs this test may make a control group.
+#[test]
+fn without_memory_it_sleeps_on() {
+    let mut command = Command::new("sh");
+    let header = format!("--header=X: {}", "$(A)".repeat(10));
+    command.args(["-c", "ulimit -d 400; exec \"$0\" 0.1 \"$1\"", PROGRAM, &header]).env("A", "x".repeat(100_000));
+    let run = run_command(&mut command);
+    assert!(run.status == 2 && run.lasted(5000), "{run:?}");
+    assert!(run.lines()[0].starts_with("error: out of memory; sleeping for what is left"), "{run:?}");
+}
+
+/// It needs little, whatever limits it.
+#[test]
+fn with_little_memory() {
+    let (address, _) = answers(&[200]);
+    for limit in ["-v 4096", "-d 4096", "-d 512"] {
+        let run = run_shell(&format!(
+            "ulimit {limit}; exec \"$0\" 0.3 --until-unready {} --until-idle {} --post {}",
+            url(address),
+            address.port(),
+            url(address)
+        ));
+        assert!(run.status == 0 && run.lasted(300) && run.says("is ready (200)"), "{limit}: {run:?}");
+    }
 }

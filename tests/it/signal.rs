@@ -1,4 +1,4 @@
-//! Signals: two end the drain at once, none shortens it otherwise.
+//! Signals: four end the drain at once, none shortens it otherwise.
 
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -14,11 +14,11 @@ fn begun(arguments: &[&str]) -> Running {
 }
 
 #[test]
-fn int_and_term_end_it() {
+fn four_end_it() {
     let silent = format!("http://{}/", serve(|_, mut stream| hold(&mut stream)));
     let rows: &[&[&str]] =
         &[&["60"], &["infinity"], &["60", "--bogus"], &["60", "--until-unready", &silent, "--timeout", "60"]];
-    let signals = [("INT", 130), ("TERM", 143)];
+    let signals = [("HUP", 129), ("INT", 130), ("QUIT", 131), ("TERM", 143)];
     each(rows.iter().flat_map(|row| signals.map(|signal| (row, signal))), |(arguments, (signal, status))| {
         let running = begun(arguments);
         running.signal(signal);
@@ -31,8 +31,8 @@ fn int_and_term_end_it() {
 /// As of a job that a shell starts in the background.
 #[test]
 fn although_they_were_ignored() {
-    for (signal, status) in [("INT", 130), ("TERM", 143)] {
-        let script = "trap '' INT TERM; exec \"$0\" 60";
+    for (signal, status) in [("HUP", 129), ("INT", 130), ("QUIT", 131), ("TERM", 143)] {
+        let script = "trap '' HUP INT QUIT TERM; exec \"$0\" 60";
         let mut running = start(Command::new("sh").args(["-c", script, PROGRAM]), Stdio::piped());
         running.line();
         running.signal(signal);
