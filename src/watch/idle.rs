@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Detail, Outcome};
 use crate::clock::elapsed;
 use crate::drain::Finding;
-use crate::inet_diag::{Activity, Error, FAMILIES, NETLINK_SOCK_DIAG, request};
+use crate::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG, ONE_BY_ONE, TOGETHER, request};
 use crate::net::wait;
 use crate::sys::{self, AF_NETLINK, POLLIN, SOCK_RAW};
 
@@ -37,10 +37,17 @@ fn judge(activity: &Activity) -> Outcome {
 }
 
 fn activity(port: u16, idle_after: Duration, deadline: Duration) -> Result<Activity, Error> {
+    match listed(TOGETHER, port, idle_after, deadline) {
+        Err(Error::Refused(errno)) if errno != sys::ETIMEDOUT => listed(ONE_BY_ONE, port, idle_after, deadline),
+        other => other,
+    }
+}
+
+fn listed(families: &[u16], port: u16, idle_after: Duration, deadline: Duration) -> Result<Activity, Error> {
     let socket = sys::new_socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)?;
     let mut buffer = vec![0; BUFFER];
     let mut activity = Activity::default();
-    for (sequence, family) in (1..).zip(FAMILIES) {
+    for (sequence, &family) in (1..).zip(families) {
         sys::write_all(socket.as_raw_fd(), &request(family, port, sequence))?;
         loop {
             let count = receive(&socket, &mut buffer, deadline)?;
