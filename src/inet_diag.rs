@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::sys::{AF_INET, AF_INET6, AF_UNSPEC, Errno};
+use crate::sys::{AF_INET, AF_INET6, AF_UNSPEC, ENOENT, Errno};
 
 /// The netlink protocol that answers these requests.
 pub const NETLINK_SOCK_DIAG: i32 = 4;
@@ -33,7 +33,10 @@ const TCP_CLOSING: u8 = 11;
 const TCP_MAX_STATES: u8 = 13;
 
 /// The states that are asked for: all but those in which nothing can come or go any more.
-const STATES: u32 = ((1 << TCP_MAX_STATES) - 2) & !(1 << TCP_FIN_WAIT2 | 1 << TCP_TIME_WAIT | 1 << TCP_CLOSE);
+pub const STATES: u32 = ((1 << TCP_MAX_STATES) - 2) & !(1 << TCP_FIN_WAIT2 | 1 << TCP_TIME_WAIT | 1 << TCP_CLOSE);
+
+/// Asks for no connection, so that the kernel walks over none.
+pub const NO_STATES: u32 = 0;
 
 const MESSAGE_HEAD: usize = 16;
 /// `struct inet_diag_sockid`: of its fields, only the first one is asked for, the local port.
@@ -54,18 +57,18 @@ pub const TOGETHER: &[u16] = &[AF_UNSPEC];
 /// One after the other: two walks. IPv4 clients of a dual-stack listener are in the second.
 pub const ONE_BY_ONE: &[u16] = &[AF_INET, AF_INET6];
 
-/// Asks for the sockets of a family whose local port is `port`. Replies bear the same
+/// Asks for the sockets of a family that have one of these states and the local port `port`. Replies bear the same
 /// `sequence`.
-pub fn request(family: u16, port: u16, sequence: u32) -> Vec<u8> {
+pub fn request(family: u16, port: u16, states: u32, sequence: u32) -> Vec<u8> {
     const INFO: u8 = 1 << (INET_DIAG_INFO - 1);
     let mut id = [0; SOCKET_ID];
     id[..2].copy_from_slice(&port.to_be_bytes());
     let (kind, body) = if family == AF_UNSPEC {
         // `struct inet_diag_req`. The kernel answers it for every family, and does not read its last field.
-        (TCPDIAG_GETSOCK, [&[0, 0, 0, INFO], &id[..], &STATES.to_ne_bytes(), &[0; 4]].concat())
+        (TCPDIAG_GETSOCK, [&[0, 0, 0, INFO], &id[..], &states.to_ne_bytes(), &[0; 4]].concat())
     } else {
         // `struct inet_diag_req_v2`.
-        (SOCK_DIAG_BY_FAMILY, [&[family as u8, IPPROTO_TCP, INFO, 0], &STATES.to_ne_bytes()[..], &id].concat())
+        (SOCK_DIAG_BY_FAMILY, [&[family as u8, IPPROTO_TCP, INFO, 0], &states.to_ne_bytes()[..], &id].concat())
     };
     let mut out = Vec::new();
     out.extend(((MESSAGE_HEAD + body.len()) as u32).to_ne_bytes());
@@ -106,6 +109,7 @@ impl From<Errno> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Error::Refused(ENOENT) => f.write_str("it has no tcp_diag"),
             Error::Refused(errno) => errno.fmt(f),
             Error::Malformed => f.write_str("malformed reply"),
         }
@@ -258,11 +262,11 @@ mod tests {
         };
         let (port, rest_of_id, states) = (PORT.to_be_bytes(), [0; 46], 0b1_1111_0001_1110_u32.to_ne_bytes());
         assert_eq!(
-            request(AF_INET6, PORT, 7),
+            request(AF_INET6, PORT, STATES, 7),
             [&head(72, 20)[..], &[10, 6, 2, 0], &states, &port, &rest_of_id].concat()
         );
         assert_eq!(
-            request(AF_UNSPEC, PORT, 7),
+            request(AF_UNSPEC, PORT, STATES, 7),
             [&head(76, 18)[..], &[0, 0, 0, 2], &port, &rest_of_id, &states, &[0; 4]].concat()
         );
     }
@@ -332,7 +336,7 @@ mod tests {
         let mut error = recorded("idle")[1].clone();
         error[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
         error[MESSAGE_HEAD..].copy_from_slice(&(-2_i32).to_ne_bytes());
-        assert_eq!(tally(&[error.clone()], IDLE_AFTER), Err(Error::Refused(Errno(2))));
+        assert_eq!(tally(&[error.clone()], IDLE_AFTER), Err(Error::Refused(ENOENT)));
         error[MESSAGE_HEAD..].copy_from_slice(&0_i32.to_ne_bytes());
         assert_eq!(tally(&[error], IDLE_AFTER), Err(Error::Malformed));
 
