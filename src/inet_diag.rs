@@ -6,11 +6,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::sys::{AF_INET, AF_INET6, Errno};
+use crate::sys::{AF_INET, AF_INET6, AF_UNSPEC, ENOENT, Errno};
 
 /// The netlink protocol that answers these requests.
 pub const NETLINK_SOCK_DIAG: i32 = 4;
 
+const TCPDIAG_GETSOCK: u16 = 18;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
@@ -32,10 +33,14 @@ const TCP_CLOSING: u8 = 11;
 const TCP_MAX_STATES: u8 = 13;
 
 /// The states that are asked for: all but those in which nothing can come or go any more.
-const STATES: u32 = ((1 << TCP_MAX_STATES) - 2) & !(1 << TCP_FIN_WAIT2 | 1 << TCP_TIME_WAIT | 1 << TCP_CLOSE);
+pub const STATES: u32 = ((1 << TCP_MAX_STATES) - 2) & !(1 << TCP_FIN_WAIT2 | 1 << TCP_TIME_WAIT | 1 << TCP_CLOSE);
+
+/// Asks for no connection, so that the kernel walks over none.
+pub const NO_STATES: u32 = 0;
 
 const MESSAGE_HEAD: usize = 16;
-const REQUEST: usize = 56;
+/// `struct inet_diag_sockid`: of its fields, only the first one is asked for, the local port.
+const SOCKET_ID: usize = 48;
 /// `struct inet_diag_msg`, before its attributes.
 const ENTRY: usize = 72;
 const ENTRY_STATE: usize = 1;
@@ -47,21 +52,31 @@ const ATTRIBUTE_HEAD: usize = 4;
 const INFO_LAST_SENT: usize = 44;
 const INFO_LAST_RECEIVED: usize = 52;
 
-/// The families to ask about. IPv4 clients of a dual-stack listener are in the second.
-pub const FAMILIES: [u16; 2] = [AF_INET, AF_INET6];
+/// Both families at once: one walk over the node's connections.
+pub const TOGETHER: &[u16] = &[AF_UNSPEC];
+/// One after the other: two walks. IPv4 clients of a dual-stack listener are in the second.
+pub const ONE_BY_ONE: &[u16] = &[AF_INET, AF_INET6];
 
-/// Asks for the sockets of one family whose local port is `port`. Replies bear the same `sequence`.
-pub fn request(family: u16, port: u16, sequence: u32) -> Vec<u8> {
+/// Asks for the sockets of a family that have one of these states and the local port `port`. Replies bear the same
+/// `sequence`.
+pub fn request(family: u16, port: u16, states: u32, sequence: u32) -> Vec<u8> {
+    const INFO: u8 = 1 << (INET_DIAG_INFO - 1);
+    let mut id = [0; SOCKET_ID];
+    id[..2].copy_from_slice(&port.to_be_bytes());
+    let (kind, body) = if family == AF_UNSPEC {
+        // `struct inet_diag_req`. The kernel answers it for every family, and does not read its last field.
+        (TCPDIAG_GETSOCK, [&[0, 0, 0, INFO], &id[..], &states.to_ne_bytes(), &[0; 4]].concat())
+    } else {
+        // `struct inet_diag_req_v2`.
+        (SOCK_DIAG_BY_FAMILY, [&[family as u8, IPPROTO_TCP, INFO, 0], &states.to_ne_bytes()[..], &id].concat())
+    };
     let mut out = Vec::new();
-    out.extend(((MESSAGE_HEAD + REQUEST) as u32).to_ne_bytes());
-    out.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    out.extend(((MESSAGE_HEAD + body.len()) as u32).to_ne_bytes());
+    out.extend(kind.to_ne_bytes());
     out.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
     out.extend(sequence.to_ne_bytes());
     out.extend([0; 4]); // to the kernel
-    out.extend([family as u8, IPPROTO_TCP, 1 << (INET_DIAG_INFO - 1), 0]);
-    out.extend(STATES.to_ne_bytes());
-    out.extend(port.to_be_bytes());
-    out.resize(MESSAGE_HEAD + REQUEST, 0);
+    out.extend(body);
     out
 }
 
@@ -94,6 +109,7 @@ impl From<Errno> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Error::Refused(ENOENT) => f.write_str("it has no tcp_diag"),
             Error::Refused(errno) => errno.fmt(f),
             Error::Malformed => f.write_str("malformed reply"),
         }
@@ -101,7 +117,7 @@ impl fmt::Display for Error {
 }
 
 impl Activity {
-    /// Takes in one datagram, of whole messages. `true` where it was the last one of the family.
+    /// Takes in one datagram, of whole messages. `true` where it was the last one of the reply.
     ///
     /// # Errors
     /// [`Error`].
@@ -123,7 +139,7 @@ impl Activity {
                     _ if kind == NLMSG_ERROR => return Err(Error::Malformed),
                     _ => return Ok(true),
                 },
-                SOCK_DIAG_BY_FAMILY => self.entry(&message[MESSAGE_HEAD..], port, idle_after)?,
+                TCPDIAG_GETSOCK | SOCK_DIAG_BY_FAMILY => self.entry(&message[MESSAGE_HEAD..], port, idle_after)?,
                 _ => {}
             }
         }
@@ -229,6 +245,30 @@ mod tests {
         assert_eq!(tally(&recorded("idle"), Duration::from_secs(60)), activity(1, 1));
         // The FIN that the server has not read is no byte.
         assert_eq!(tally(&recorded("fin"), IDLE_AFTER), activity(1, 0));
+
+        assert_eq!(tally(&recorded("together-listen"), IDLE_AFTER), activity(0, 0));
+        assert_eq!(tally(&recorded("together-unread"), IDLE_AFTER), activity(2, 1));
+        assert_eq!(tally(&recorded("together-unread"), Duration::from_secs(60)), activity(2, 2));
+        assert_eq!(tally(&recorded("together-idle"), IDLE_AFTER), activity(2, 0));
+        assert_eq!(tally(&recorded("together-fin"), IDLE_AFTER), activity(2, 0));
+    }
+
+    /// The structures of `include/uapi/linux/inet_diag.h`, field by field.
+    #[test]
+    fn requests() {
+        let head = |length: u32, kind: u16| {
+            [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &0x301_u16.to_ne_bytes(), &7_u32.to_ne_bytes(), &[0; 4]]
+                .concat()
+        };
+        let (port, rest_of_id, states) = (PORT.to_be_bytes(), [0; 46], 0b1_1111_0001_1110_u32.to_ne_bytes());
+        assert_eq!(
+            request(AF_INET6, PORT, STATES, 7),
+            [&head(72, 20)[..], &[10, 6, 2, 0], &states, &port, &rest_of_id].concat()
+        );
+        assert_eq!(
+            request(AF_UNSPEC, PORT, STATES, 7),
+            [&head(76, 18)[..], &[0, 0, 0, 2], &port, &rest_of_id, &states, &[0; 4]].concat()
+        );
     }
 
     #[test]
@@ -296,7 +336,7 @@ mod tests {
         let mut error = recorded("idle")[1].clone();
         error[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
         error[MESSAGE_HEAD..].copy_from_slice(&(-2_i32).to_ne_bytes());
-        assert_eq!(tally(&[error.clone()], IDLE_AFTER), Err(Error::Refused(Errno(2))));
+        assert_eq!(tally(&[error.clone()], IDLE_AFTER), Err(Error::Refused(ENOENT)));
         error[MESSAGE_HEAD..].copy_from_slice(&0_i32.to_ne_bytes());
         assert_eq!(tally(&[error], IDLE_AFTER), Err(Error::Malformed));
 

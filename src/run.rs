@@ -9,7 +9,7 @@ use crate::failsafe::EXIT_USAGE;
 use crate::log;
 use crate::plan::{Plan, Refused, Watch};
 use crate::request;
-use crate::watch::{self, Outcome};
+use crate::watch::{self, Outcome, TcpDiag};
 
 /// Exit status when all went well.
 pub const EXIT_OK: i32 = 0;
@@ -24,11 +24,12 @@ pub fn drain(plan: &Plan) -> i32 {
     log::info(format_args!("{plan}"));
     let mut drain = Drain::new(plan.rules.clone(), plan.watches.len(), plan.requests.len());
     let mut status = EXIT_OK;
+    let mut tcp_diag = TcpDiag::default();
     let mut verdicts: Vec<Verdict> = plan.watches.iter().map(Verdict::new).collect();
     let end = loop {
         match drain.next(elapsed()) {
             Step::Check { watch, deadline } => {
-                let outcome = watch::check(&plan.watches[watch].target, plan, deadline);
+                let outcome = watch::check(&plan.watches[watch].target, plan, &mut tcp_diag, deadline);
                 if drain.checked(elapsed(), outcome.finding) {
                     verdicts[watch].update(outcome);
                 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 pub const ENOENT: Errno = Errno(2);
 pub const EINTR: Errno = Errno(4);
 pub const EBADF: Errno = Errno(9);
+pub const ECHILD: Errno = Errno(10);
 pub const EAGAIN: Errno = Errno(11);
 pub const EEXIST: Errno = Errno(17);
 pub const ENOTDIR: Errno = Errno(20);
@@ -39,6 +40,7 @@ pub const SIGHUP: i32 = 1;
 pub const SIGINT: i32 = 2;
 pub const SIGQUIT: i32 = 3;
 pub const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
 pub const SIGPIPE: i32 = 13;
 pub const SIGTERM: i32 = 15;
 pub const SIGCHLD: i32 = 17;
@@ -58,6 +60,7 @@ pub const O_NONBLOCK: i32 = 0o4000;
 pub const O_PATH: i32 = 0o10_000_000;
 const O_CLOEXEC: i32 = 0o2_000_000;
 
+pub const AF_UNSPEC: u16 = 0;
 pub const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
 pub const AF_INET6: u16 = 10;
@@ -160,6 +163,9 @@ unsafe extern "C" {
     fn getsockname(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
     fn sigprocmask(how: c_int, signals: *const SignalSet, before: *mut SignalSet) -> c_int;
+    fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
+    fn prctl(option: c_int, ...) -> c_int;
+    fn kill(pid: c_int, signal: c_int) -> c_int;
     fn _Fork() -> c_int;
     fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
     fn __errno_location() -> *const c_int;
@@ -364,6 +370,84 @@ pub fn run_program(argv: &[&[u8]], failed: &dyn Fn(Errno) -> i32) -> Result<i32,
     }
     let signal = status & 0x7f;
     Ok(if signal == 0 { status >> 8 & 0xff } else { 128 + signal })
+}
+
+/// A child process that does one thing and tells how it went. It lives no longer than this value and this process.
+pub struct Child {
+    pid: c_int,
+    result: OwnedFd,
+}
+
+impl Child {
+    /// Runs `work` in a child process, which has no descriptor of ours, so that nobody waits for it: only its end of a pipe.
+    ///
+    /// # Errors
+    /// Those of pipe(2) and fork(2).
+    pub fn start(work: &dyn Fn() -> Result<(), Errno>) -> Result<Child, Errno> {
+        const PR_SET_PDEATHSIG: c_int = 1;
+        let mut ends = [0; 2];
+        // SAFETY: two descriptors are written, and are new. This is the only thread, so that the child is whole. It does not
+        // return, so that nothing misses the descriptors that it closes; those that are not open are no harm.
+        unsafe {
+            done(pipe2(ends.as_mut_ptr(), O_CLOEXEC | O_NONBLOCK))?;
+            let [result, tell] = ends.map(|end| OwnedFd::from_raw_fd(end));
+            let pid = _Fork();
+            done(pid)?;
+            if pid > 0 {
+                return Ok(Child { pid, result });
+            }
+            let mut outcome = done(prctl(PR_SET_PDEATHSIG, SIGKILL as c_ulong));
+            // The kernel gives the lowest numbers first, so that the pipe's are above those of the standard streams and the log.
+            for inherited in 0..tell.as_raw_fd() {
+                drop(OwnedFd::from_raw_fd(inherited));
+            }
+            // POLLERR: nobody reads. Our parent died before its death would have been told to us.
+            if poll_one(tell.as_raw_fd(), POLLOUT, Duration::ZERO) == Ok(POLLOUT) {
+                outcome = outcome.and_then(|()| work());
+                let errno = outcome.map_or_else(|errno| errno.0, |()| 0);
+                let _ = write_some(tell.as_raw_fd(), &[errno as u8]);
+            }
+            exit(0)
+        }
+    }
+
+    /// What becomes readable when there is a result.
+    pub fn result(&self) -> &OwnedFd {
+        &self.result
+    }
+
+    /// What the work gave.
+    ///
+    /// # Errors
+    /// That of the work, or ECHILD where the child died before it could tell.
+    pub fn told(&self) -> Result<(), Errno> {
+        let mut errno = [0];
+        match (read_some(&self.result, &mut errno)?, errno) {
+            (0, _) => Err(ECHILD),
+            (_, [0]) => Ok(()),
+            (_, [errno]) => Err(Errno(errno.into())),
+        }
+    }
+}
+
+impl Drop for Child {
+    /// Ends the child, and waits until it is gone.
+    fn drop(&mut self) {
+        /// Where SIGKILL has to wait too, for a lock in the kernel, we do not.
+        const A_MOMENT: Duration = Duration::from_millis(100);
+        let fd = self.result.as_raw_fd();
+        // SAFETY: waitpid(2) may get no place for the status.
+        unsafe {
+            // As long as the pipe has not hung up, the child lives, and its number is not another process's.
+            if poll_one(fd, 0, Duration::ZERO) == Ok(0) {
+                kill(self.pid, SIGKILL);
+            }
+            // It hangs up shortly before the child is gone.
+            if poll_one(fd, 0, A_MOMENT).is_ok_and(|events| events != 0) {
+                waitpid(self.pid, std::ptr::null_mut(), 0);
+            }
+        }
+    }
 }
 
 /// Ends the process at once, running nothing: safe in a signal handler.

@@ -13,6 +13,8 @@ use crate::inet_diag;
 use crate::net::Failure;
 use crate::plan::{Plan, Target};
 
+pub use idle::TcpDiag;
+
 /// What a check has found, and how to say it.
 pub struct Outcome {
     pub finding: Finding,
@@ -83,11 +85,11 @@ impl From<Failure> for Outcome {
 }
 
 /// Checks a target once, and is back by `deadline`, a time since the start of the drain.
-pub fn check(target: &Target, plan: &Plan, deadline: Duration) -> Outcome {
+pub fn check(target: &Target, plan: &Plan, tcp_diag: &mut TcpDiag, deadline: Duration) -> Outcome {
     match target {
         Target::Http(url) => http::check(url, &plan.headers, deadline),
         Target::Accept(endpoint) => accept::check(endpoint, deadline),
         Target::Grpc(url) => grpc::check(url, deadline),
-        Target::Idle(port) => idle::check(*port, plan.idle_after, deadline),
+        Target::Idle(port) => idle::check(tcp_diag, *port, plan.idle_after, deadline),
     }
 }

@@ -6,16 +6,58 @@ use std::time::Duration;
 use super::{Detail, Outcome};
 use crate::clock::elapsed;
 use crate::drain::Finding;
-use crate::inet_diag::{Activity, Error, FAMILIES, NETLINK_SOCK_DIAG, request};
+use crate::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG, NO_STATES, ONE_BY_ONE, STATES, TOGETHER, request};
 use crate::net::wait;
-use crate::sys::{self, AF_NETLINK, POLLIN, SOCK_RAW};
+use crate::sys::{self, AF_NETLINK, Child, POLLIN, SOCK_RAW};
 
 /// What one read takes. The kernel fills no more than this, and never less than 8 KiB; it stays the same, however many
 /// connections there are.
 const BUFFER: usize = 16 * 1024;
 
-pub fn check(port: u16, idle_after: Duration, deadline: Duration) -> Outcome {
-    match activity(port, idle_after, deadline) {
+/// Whether the kernel lists connections. It may have to load tcp_diag first, and makes the request that needs it wait for
+/// modprobe, in a state that only SIGKILL ends. A child waits in our place, until it has been answered once.
+#[derive(Default)]
+pub enum TcpDiag {
+    #[default]
+    NotAsked,
+    Asked(Child),
+    Answers,
+}
+
+impl TcpDiag {
+    /// Waits for the kernel's first answer.
+    ///
+    /// # Errors
+    /// ETIMEDOUT at `deadline`, with the child still waiting, and what the kernel refuses the request with.
+    fn answers(&mut self, deadline: Duration) -> Result<(), sys::Errno> {
+        if let TcpDiag::NotAsked = self {
+            *self = TcpDiag::Asked(Child::start(&ask)?);
+        }
+        if let TcpDiag::Asked(child) = self {
+            wait(child.result(), POLLIN, deadline)?;
+            let told = child.told();
+            *self = if told.is_ok() { TcpDiag::Answers } else { TcpDiag::NotAsked };
+            return told;
+        }
+        Ok(())
+    }
+}
+
+/// Asks for a list without a connection.
+fn ask() -> Result<(), sys::Errno> {
+    match activity(0, NO_STATES, Duration::ZERO, Duration::MAX) {
+        Err(Error::Refused(errno)) => Err(errno),
+        Err(Error::Malformed) | Ok(_) => Ok(()),
+    }
+}
+
+pub fn check(tcp_diag: &mut TcpDiag, port: u16, idle_after: Duration, deadline: Duration) -> Outcome {
+    match tcp_diag.answers(deadline) {
+        Ok(()) => {}
+        Err(sys::ETIMEDOUT) => return Outcome::unknown(Detail::Words("the kernel is still loading tcp_diag")),
+        Err(errno) => return Outcome::unknown(Detail::NoList(errno.into())),
+    }
+    match activity(port, STATES, idle_after, deadline) {
         Ok(activity) => judge(&activity),
         Err(Error::Refused(sys::ETIMEDOUT)) => Outcome::unknown(Detail::Words("timed out")),
         Err(error) => Outcome::unknown(Detail::NoList(error)),
@@ -36,12 +78,25 @@ fn judge(activity: &Activity) -> Outcome {
     Outcome { finding: Finding { ready: listening, drained }, verdict, detail }
 }
 
-fn activity(port: u16, idle_after: Duration, deadline: Duration) -> Result<Activity, Error> {
+fn activity(port: u16, states: u32, idle_after: Duration, deadline: Duration) -> Result<Activity, Error> {
+    match listed(TOGETHER, port, states, idle_after, deadline) {
+        Err(Error::Refused(errno)) if errno != sys::ETIMEDOUT => listed(ONE_BY_ONE, port, states, idle_after, deadline),
+        other => other,
+    }
+}
+
+fn listed(
+    families: &[u16],
+    port: u16,
+    states: u32,
+    idle_after: Duration,
+    deadline: Duration,
+) -> Result<Activity, Error> {
     let socket = sys::new_socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)?;
     let mut buffer = vec![0; BUFFER];
     let mut activity = Activity::default();
-    for (sequence, family) in (1..).zip(FAMILIES) {
-        sys::write_all(socket.as_raw_fd(), &request(family, port, sequence))?;
+    for (sequence, &family) in (1..).zip(families) {
+        sys::write_all(socket.as_raw_fd(), &request(family, port, states, sequence))?;
         loop {
             let count = receive(&socket, &mut buffer, deadline)?;
             if activity.receive(&buffer[..count], port, sequence, idle_after)? {

@@ -54,7 +54,7 @@ fn read(mut messages: &[u8], activity: &mut Activity, idle_after: Duration) -> O
             match kind {
                 2 => return None,
                 3 => return (number(body, 0..4).is_none_or(|errno| errno < 1 << 31)).then_some(true),
-                20 => entry(body, activity, idle_after)?,
+                18 | 20 => entry(body, activity, idle_after)?,
                 _ => {}
             }
         }
