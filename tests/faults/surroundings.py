@@ -90,8 +90,9 @@ def fill(writer):
 @row("a port where nobody listens, which the kernel gives to the check itself: it is not ready for that")
 def _():
     few_ports = 'ip link set lo up && echo 40000 40003 > /proc/sys/net/ipv4/ip_local_port_range && exec "$0" "$@"'
-    options = ("--until-unready=tcp://127.0.0.1:40002", "--min=0", "--period=20ms", 1)
-    drain(*options, through=("unshare", "--net", "sh", "-c", few_ports)).expect("never ready", at_least=1)
+    for host in ("127.0.0.1", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:0.0.0.0]", "localhost"):
+        options = (f"--until-unready=tcp://{host}:40002", "--min=0", "--period=20ms", 1)
+        drain(*options, through=("unshare", "--net", "sh", "-c", few_ports)).expect("never ready", at_least=1)
 
 
 @row("stderr is a full pipe that nobody reads")
