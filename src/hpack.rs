@@ -2,18 +2,23 @@
 //! every index means a row of the static table, and a header block cannot be made to grow.
 
 use crate::http1::is_token_byte;
+use crate::net::Failure;
 
-/// A header block that is no such thing.
-pub const MALFORMED: &str = "malformed HTTP/2 headers";
+/// What is not a header block.
+pub const MALFORMED: Failure = Failure::unready("malformed HTTP/2 headers");
+/// RFC 7541 section 4.2 forbids it; grpc-go lets it pass while its table is empty.
+const LATE_TABLE_SIZE: Failure = Failure::SaysNothing("HPACK table size after a field");
+/// A row of a table that we have switched off. A client that keeps one, as grpc-go does, may be able to read it.
+const DYNAMIC_ROW: Failure = Failure::SaysNothing("HPACK dynamic table, which was switched off");
 
 /// What is told each name and value.
-type Field<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), &'static str>;
+type Field<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), Failure>;
 
 /// Calls `field` with each name and value of a header block.
 ///
 /// # Errors
-/// [`MALFORMED`], or what `field` gives.
-pub fn decode(mut block: &[u8], field: Field) -> Result<(), &'static str> {
+/// [`MALFORMED`], what is beyond what we allow, or what `field` gives.
+pub fn decode(mut block: &[u8], field: Field) -> Result<(), Failure> {
     let mut fields_begun = false;
     while let &[first, ..] = block {
         // RFC 7541 section 6: the representation shows in the first bits.
@@ -25,8 +30,11 @@ pub fn decode(mut block: &[u8], field: Field) -> Result<(), &'static str> {
             0x40.. => literal(&mut block, 6, field)?,
             0x20.. => {
                 let size = integer(&mut block, 5)?;
-                if fields_begun || size > DEFAULT_TABLE_SIZE {
+                if size > DEFAULT_TABLE_SIZE {
                     return Err(MALFORMED);
+                }
+                if fields_begun {
+                    return Err(LATE_TABLE_SIZE);
                 }
                 continue;
             }
@@ -42,7 +50,7 @@ const DEFAULT_TABLE_SIZE: usize = 4096;
 
 /// A row of the static table, RFC 7541 appendix A. Only rows that can matter in a response are told apart: a name is
 /// otherwise a stand-in of its kind.
-fn static_row(index: usize) -> Result<(&'static [u8], &'static [u8]), &'static str> {
+fn static_row(index: usize) -> Result<(&'static [u8], &'static [u8]), Failure> {
     Ok(match index {
         1..=7 => (b":request", b""),
         8 => (b":status", b"200"),
@@ -54,12 +62,13 @@ fn static_row(index: usize) -> Result<(&'static [u8], &'static [u8]), &'static s
         14 => (b":status", b"500"),
         31 => (b"content-type", b""),
         15..=61 => (b"other", b""),
-        _ => return Err(MALFORMED),
+        0 => return Err(MALFORMED),
+        _ => return Err(DYNAMIC_ROW),
     })
 }
 
 /// RFC 7541 section 6.2: a name, by its index or as a string, and a value.
-fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), &'static str> {
+fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), Failure> {
     let name_string;
     let name = match integer(block, prefix)? {
         0 => {
@@ -76,8 +85,8 @@ fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), &'static 
     field(name, &string(block)?)
 }
 
-/// RFC 7541 section 5.1.
-fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, &'static str> {
+/// RFC 7541 section 5.1. It may be as long as in Go, which tells overlong ones from those that are too large as little.
+fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, Failure> {
     let most = (1 << prefix) - 1;
     let mut value = usize::from(next(block)?) & most;
     if value == most {
@@ -89,7 +98,7 @@ fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, &'static str> {
             if byte & 0x80 == 0 {
                 break;
             }
-            if shift > 28 {
+            if shift >= 63 {
                 return Err(MALFORMED);
             }
         }
@@ -97,14 +106,14 @@ fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, &'static str> {
     Ok(value)
 }
 
-fn next(block: &mut &[u8]) -> Result<u8, &'static str> {
+fn next(block: &mut &[u8]) -> Result<u8, Failure> {
     let (&byte, rest) = block.split_first().ok_or(MALFORMED)?;
     *block = rest;
     Ok(byte)
 }
 
 /// RFC 7541 section 5.2.
-fn string(block: &mut &[u8]) -> Result<Vec<u8>, &'static str> {
+fn string(block: &mut &[u8]) -> Result<Vec<u8>, Failure> {
     let huffman = block.first().is_some_and(|first| first & 0x80 != 0);
     let length = integer(block, 7)?;
     let (text, rest) = block.split_at_checked(length).ok_or(MALFORMED)?;
@@ -139,7 +148,7 @@ const COUNTS: [u16; LONGEST_CODE + 1] = {
     counts
 };
 
-fn huffman_decode(text: &[u8]) -> Result<Vec<u8>, &'static str> {
+fn huffman_decode(text: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut out = Vec::new();
     // The code so far, and the first one of its length: in a canonical code the n-th of one length is the first plus n.
     let (mut code, mut first, mut length) = (0_u32, 0, 0);
@@ -190,7 +199,7 @@ fn encode_length(block: &mut Vec<u8>, length: usize) {
 mod tests {
     use super::*;
 
-    fn fields(block: &[u8]) -> Result<Vec<(String, String)>, &'static str> {
+    fn fields(block: &[u8]) -> Result<Vec<(String, String)>, Failure> {
         let mut fields = Vec::new();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         decode(block, &mut |name, value| {
@@ -243,21 +252,22 @@ mod tests {
         assert_eq!(fields(&own), Ok(vec![pair("name", &long)]));
         for block in [
             &b"\x80"[..],
-            b"\xbe",
             b"\xff",
-            b"\xff\xff\xff\xff\xff\xff\x01",
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x40",
             b"\x40\x01",
             b"\x40\x01A\x00",
             b"\x40\x00\x00",
             b"\x40\x01 \x00",
             b"\x40\x02a",
-            b"\x7f\x00\x00",
             b"\x3f\xe2\x1f",
-            b"\x88\x20",
             b"\x40\x01a\x7f\xff\xff\xff\xff\xff",
         ] {
             assert_eq!(fields(block), Err(MALFORMED), "{}", block.escape_ascii());
+        }
+        assert_eq!(fields(b"\x88\x20"), Err(LATE_TABLE_SIZE));
+        for block in [&b"\xbe"[..], b"\x7f\x00\x00", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"] {
+            assert_eq!(fields(block), Err(DYNAMIC_ROW), "{}", block.escape_ascii());
         }
     }
 }

@@ -1,9 +1,11 @@
-//! HTTP requests: one connection each, redirects followed as the kubelet follows them.
+//! HTTP requests: one connection each; a GET follows redirects as the kubelet follows them.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::http1;
 use crate::location::{Redirect, resolve};
+use crate::log::Bytes;
 use crate::net::{Connection, Failure, connect};
 use crate::plan::{HOST, Header};
 use crate::url::{Endpoint, HttpUrl};
@@ -30,20 +32,44 @@ pub enum Read {
 }
 
 /// A final answer.
+#[derive(Debug)]
 pub struct Answer {
     pub status: u32,
-    /// It is a redirect to TLS, which cannot be followed.
-    pub tls: bool,
+    pub redirect: Option<NotFollowed>,
 }
 
-impl Answer {
-    /// What the kubelet calls success: 200 to 399.
-    pub fn is_success(&self) -> bool {
-        (200..400).contains(&self.status)
+/// A redirect that was not followed, with its Location.
+#[derive(Debug)]
+pub enum NotFollowed {
+    /// It has no Location.
+    Nowhere,
+    /// To the same host, of a POST by a status other than 307 and 308; and what that comes to.
+    SameHost(Vec<u8>, HttpUrl),
+    /// To another host, or to something without one.
+    OtherHost(Vec<u8>),
+    /// To the same host by TLS, which is not spoken here.
+    Tls(Vec<u8>),
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.status.fmt(f)?;
+        match &self.redirect {
+            None => Ok(()),
+            Some(NotFollowed::Nowhere) => f.write_str(", a redirect without a Location"),
+            Some(NotFollowed::SameHost(location, _)) => write!(f, ", Location: {}", Bytes(location)),
+            Some(NotFollowed::OtherHost(location)) => {
+                write!(f, ", a redirect to another host, which is not followed: {}", Bytes(location))
+            }
+            Some(NotFollowed::Tls(location)) => {
+                write!(f, ", a redirect to https, which cannot be followed: {}", Bytes(location))
+            }
+        }
     }
 }
 
-/// Asks, follows the redirects of a GET, and gives the final answer by `deadline`, a time since the start of the drain.
+/// Asks, follows redirects, and gives the final answer by `deadline`, a time since the start of the drain. A POST follows
+/// 307 and 308, again by POST.
 ///
 /// # Errors
 /// A [`Failure`] to get an answer.
@@ -67,30 +93,33 @@ pub fn exchange(
         connection.send(&request(method, &url.target, host, headers))?;
         let mut response = Response { connection, bytes: Vec::new(), ended: false };
         let head = response.head()?;
-        let is_redirect = method == Method::Get && matches!(head.status, 301 | 302 | 303 | 307 | 308);
-        let mut tls = false;
-        if let (true, Some(location)) = (is_redirect, head.location.as_deref().filter(|location| !location.is_empty()))
-        {
-            match resolve(&mut url, first_host, location)? {
-                Redirect::Follow { absolute } => {
+        let mut redirect = None;
+        if matches!(head.status, 301 | 302 | 303 | 307 | 308) {
+            let location = head.location.clone().unwrap_or_default();
+            let mut next = url.clone();
+            redirect = Some(match resolve(&mut next, first_host, &location)? {
+                _ if location.is_empty() => NotFollowed::Nowhere,
+                Redirect::Follow { absolute } if method == Method::Get || matches!(head.status, 307 | 308) => {
                     // Whether it can be read does not matter; that it stalls does, by what is left of the time.
                     if read == Read::Body && !head.announces_more_than(http1::REDIRECT_BODY_MAX) {
                         let _ = response.body(&head, http1::REDIRECT_BODY_MAX);
                     }
                     custom_host = custom_host.filter(|_| !absolute);
+                    url = next;
                     continue;
                 }
-                Redirect::OtherScheme => return Err(Failure::peer("redirect to a scheme that is not http")),
-                Redirect::Elsewhere => {}
-                Redirect::Tls => tls = true,
-            }
+                Redirect::Follow { .. } => NotFollowed::SameHost(location, next),
+                Redirect::OtherScheme => return Err(Failure::unready("redirect to a scheme that is not http")),
+                Redirect::Elsewhere => NotFollowed::OtherHost(location),
+                Redirect::Tls => NotFollowed::Tls(location),
+            });
         }
         if read == Read::Body {
             response.body(&head, http1::BODY_MAX)?;
         }
-        return Ok(Answer { status: head.status, tls });
+        return Ok(Answer { status: head.status, redirect });
     }
-    Err(Failure::peer("more than 9 redirects"))
+    Err(Failure::unready("more than 9 redirects"))
 }
 
 fn request(method: Method, target: &[u8], host: &[u8], headers: &[Header]) -> Vec<u8> {
@@ -130,7 +159,7 @@ impl Response {
                 return Ok(head);
             }
             if self.ended {
-                return Err(Failure::peer("connection closed"));
+                return Err(Failure::unready("connection closed"));
             }
             self.more()?;
         }
@@ -145,7 +174,7 @@ impl Response {
 
     fn more(&mut self) -> Result<(), Failure> {
         if self.bytes.len() > RESPONSE_MAX {
-            return Err(Failure::peer("more than 64 KiB without an end"));
+            return Err(Failure::SaysNothing("more than 64 KiB without an end"));
         }
         self.ended = !self.connection.receive(&mut self.bytes)?;
         Ok(())

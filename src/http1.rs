@@ -1,6 +1,7 @@
 //! HTTP/1 responses, as the kubelet's prober reads them: Go's `net/http`, `ReadResponse` and what it calls. Bytes in,
 //! verdict out; no socket.
 
+use crate::net::Failure;
 use crate::text::{decimal, hex};
 
 /// Bytes of a response's head: tighter than the kubelet.
@@ -17,11 +18,11 @@ const CHUNK_LINE_MAX: usize = 4096;
 /// Bytes of chunked encoding that are no data, beyond what small chunks need: the same file.
 const CHUNK_EXCESS_MAX: u64 = 16 * 1024;
 
-const LONG_HEAD: &str = "head over 16 KiB";
-const BAD_STATUS: &str = "malformed status line";
-const BAD_FIELD: &str = "malformed header";
-const BAD_LENGTH: &str = "malformed Content-Length";
-const BAD_CHUNK: &str = "malformed chunk";
+const LONG_HEAD: Failure = Failure::SaysNothing("head over 16 KiB");
+const BAD_STATUS: Failure = Failure::unready("malformed status line");
+const BAD_FIELD: Failure = Failure::unready("malformed header");
+const BAD_LENGTH: Failure = Failure::unready("malformed Content-Length");
+const BAD_CHUNK: Failure = Failure::unready("malformed chunk");
 
 /// A response's head.
 #[derive(Debug, PartialEq)]
@@ -44,8 +45,8 @@ enum Framing {
 /// Reads the head of the final response from all the bytes that have come so far; `None` where more must come.
 ///
 /// # Errors
-/// In words, what makes it no answer.
-pub fn head(bytes: &[u8]) -> Result<Option<Head>, &'static str> {
+/// Why it is not an answer, or that its head is too long.
+pub fn head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
     let mut at = 0;
     loop {
         let Some((status, minor, fields_at)) = status_line(&bytes[at..])? else { return Ok(None) };
@@ -69,15 +70,15 @@ impl Head {
 /// Whether the body has come, or `most` bytes of it. `bytes` are all that have come, `ended` says that no more will.
 ///
 /// # Errors
-/// In words, how the body is broken.
-pub fn body(bytes: &[u8], head: &Head, most: u64, ended: bool) -> Result<bool, &'static str> {
+/// How the body is broken.
+pub fn body(bytes: &[u8], head: &Head, most: u64, ended: bool) -> Result<bool, Failure> {
     let body = &bytes[head.body_at..];
     let complete = match head.framing {
         Framing::Length(length) => body.len() as u64 >= length.min(most),
         Framing::Close => ended || body.len() as u64 >= most,
         Framing::Chunked => chunked(body, most)?,
     };
-    if ended && !complete { Err("body broken off") } else { Ok(complete) }
+    if ended && !complete { Err(Failure::unready("body broken off")) } else { Ok(complete) }
 }
 
 /// A line without its LF or CRLF, and its length with it.
@@ -96,7 +97,7 @@ fn trim(mut text: &[u8]) -> &[u8] {
 }
 
 /// The status, the minor version, and where the fields begin.
-fn status_line(bytes: &[u8]) -> Result<Option<(u32, u8, usize)>, &'static str> {
+fn status_line(bytes: &[u8]) -> Result<Option<(u32, u8, usize)>, Failure> {
     const VERSION: &[u8] = b"HTTP/1.";
     let known = bytes.len().min(VERSION.len());
     if bytes[..known] != VERSION[..known] {
@@ -125,7 +126,7 @@ struct Fields {
 }
 
 /// Reads header fields up to the empty line that ends them, and tells where that ends; at most `most` bytes.
-fn fields(bytes: &[u8], most: usize) -> Result<Option<(Fields, usize)>, &'static str> {
+fn fields(bytes: &[u8], most: usize) -> Result<Option<(Fields, usize)>, Failure> {
     let mut fields = Fields::default();
     let mut field: Vec<u8> = Vec::new(); // with its continuation lines
     let mut at = 0;
@@ -156,7 +157,7 @@ fn fields(bytes: &[u8], most: usize) -> Result<Option<(Fields, usize)>, &'static
 }
 
 impl Fields {
-    fn take(&mut self, field: &[u8]) -> Result<(), &'static str> {
+    fn take(&mut self, field: &[u8]) -> Result<(), Failure> {
         let colon = field.iter().position(|&b| b == b':').ok_or(BAD_FIELD)?;
         let (name, value) = (&field[..colon], trim(&field[colon + 1..]));
         // Go lets a name have blanks, and then takes it for no name that it knows.
@@ -167,7 +168,7 @@ impl Fields {
             self.location = Some(value.to_vec());
         } else if name.eq_ignore_ascii_case(b"content-length") {
             if self.content_length.get_or_insert_with(|| value.to_vec()) != value {
-                return Err("conflicting Content-Length");
+                return Err(Failure::unready("conflicting Content-Length"));
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.chunked = Some(self.chunked.is_none() && value.eq_ignore_ascii_case(b"chunked"));
@@ -176,9 +177,9 @@ impl Fields {
     }
 
     /// `readTransfer` in Go's `net/http/transfer.go`.
-    fn framing(&self, status: u32, minor: u8) -> Result<Framing, &'static str> {
+    fn framing(&self, status: u32, minor: u8) -> Result<Framing, Failure> {
         if self.chunked == Some(false) && minor > 0 {
-            return Err("unsupported Transfer-Encoding");
+            return Err(Failure::unready("unsupported Transfer-Encoding"));
         }
         let length = match &self.content_length {
             None => None,
@@ -205,7 +206,7 @@ pub fn is_value_byte(byte: &u8) -> bool {
 
 /// Whether a chunked body is complete, or has given `most` bytes of data: `chunkedReader` in Go's
 /// `net/http/internal/chunked.go`.
-fn chunked(body: &[u8], most: u64) -> Result<bool, &'static str> {
+fn chunked(body: &[u8], most: u64) -> Result<bool, Failure> {
     let mut rest = body;
     let mut data: u64 = 0;
     let mut excess: u64 = 0;
@@ -221,7 +222,7 @@ fn chunked(body: &[u8], most: u64) -> Result<bool, &'static str> {
         let size = chunk_size(trim_end(line))?;
         excess = (excess + line.len() as u64 + 2).saturating_sub(size.saturating_mul(2).saturating_add(16));
         if excess > CHUNK_EXCESS_MAX {
-            return Err("too much chunked encoding for its data");
+            return Err(Failure::unready("too much chunked encoding for its data"));
         }
         if size == 0 {
             return trailers(rest);
@@ -246,7 +247,7 @@ fn trim_end(mut text: &[u8]) -> &[u8] {
 }
 
 /// The size of a chunk: at most 16 hexadecimal digits, then perhaps extensions.
-fn chunk_size(line: &[u8]) -> Result<u64, &'static str> {
+fn chunk_size(line: &[u8]) -> Result<u64, Failure> {
     let digits = line.split(|&b| b == b';').next().unwrap_or_default();
     if digits.is_empty() || digits.len() > 16 {
         return Err(BAD_CHUNK);
@@ -255,13 +256,13 @@ fn chunk_size(line: &[u8]) -> Result<u64, &'static str> {
 }
 
 /// Whether the trailers after the last chunk have ended.
-fn trailers(rest: &[u8]) -> Result<bool, &'static str> {
+fn trailers(rest: &[u8]) -> Result<bool, Failure> {
     if rest.starts_with(b"\r\n") {
         return Ok(true);
     }
     let window = &rest[..rest.len().min(TRAILER_MAX)];
     if rest.len() < 2 || !window.windows(4).any(|w| w == b"\r\n\r\n") {
-        return if rest.len() > TRAILER_MAX { Err("trailers over 4 KiB") } else { Ok(false) };
+        return if rest.len() > TRAILER_MAX { Err(Failure::unready("trailers over 4 KiB")) } else { Ok(false) };
     }
     fields(rest, TRAILER_MAX).map(|trailers| trailers.is_some())
 }

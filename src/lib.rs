@@ -5,7 +5,6 @@
 
 #![deny(unsafe_code)]
 
-pub mod address;
 pub mod args;
 pub mod clock;
 pub mod drain;

@@ -1,9 +1,10 @@
 //! What the `Location` of a redirect means, as the kubelet's prober judges it: `RedirectChecker` in
 //! `pkg/probe/http/http.go` of the Kubernetes source, on top of Go's `net/url` and `net/http`.
 
-use crate::address::ipv6;
+use std::net::IpAddr;
+
 use crate::text::{split_before, split_once};
-use crate::url::{Endpoint, HTTP_PORT, HttpUrl, percent_decode, port_number};
+use crate::url::{Endpoint, HTTP_PORT, HttpUrl, ip_address, percent_decode, port_number};
 
 /// What to do about a redirect.
 #[derive(Debug, PartialEq)]
@@ -122,7 +123,7 @@ fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), &'
         // A zone (RFC 6874) names no host that could be given here, so what it says does not matter.
         let address = without_brackets(name);
         let address = address.windows(3).position(|w| w == b"%25").map_or(address, |zone| &address[..zone]);
-        if ipv6(address).is_none() {
+        if !matches!(ip_address(address), Some(IpAddr::V6(_))) {
             return Err(MALFORMED);
         }
     } else if !name.iter().all(host_byte) || !host_escapes(name) {

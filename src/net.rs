@@ -12,27 +12,29 @@ use crate::clock::poll_until;
 use crate::sys::{self, Errno};
 use crate::url::{Endpoint, Host};
 
-/// Why an exchange failed.
+/// Why an exchange failed, and what that says about the app.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Failure {
-    /// The peer's doing, or nobody is there: it counts as unready. Why, and a number that goes with it.
-    Peer(&'static str, Option<u32>),
-    /// A local want (descriptors, ports, memory, permission …), which says nothing about the peer.
+    /// Nobody is there, or what is there has answered, if badly: this is evidence. Why, and a number that goes with it.
+    Unready(&'static str, Option<u32>),
+    /// The app is slow or busy, or answers with more than our limits allow. A live app may do that, so it says nothing.
+    SaysNothing(&'static str),
+    /// A failure on our side: no descriptor, port, memory, permission or route. It says nothing about the app either.
     Local(Errno),
 }
 
 impl Failure {
-    /// The peer's doing, which words are enough to tell.
-    pub fn peer(why: &'static str) -> Failure {
-        Failure::Peer(why, None)
+    /// Evidence that words are enough to tell.
+    pub const fn unready(why: &'static str) -> Failure {
+        Failure::Unready(why, None)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Peer(why, None) => f.write_str(why),
-            Failure::Peer(why, Some(number)) => write!(f, "{why} {number}"),
+            Failure::Unready(why, None) | Failure::SaysNothing(why) => f.write_str(why),
+            Failure::Unready(why, Some(number)) => write!(f, "{why} {number}"),
             Failure::Local(error) => error.fmt(f),
         }
     }
@@ -40,22 +42,24 @@ impl fmt::Display for Failure {
 
 impl From<&'static str> for Failure {
     fn from(why: &'static str) -> Failure {
-        Failure::peer(why)
+        Failure::unready(why)
     }
 }
 
 impl From<Errno> for Failure {
-    /// Only errors that are known to come from the other side count against it.
+    /// Only errors that show that nobody is there are evidence. A host that cannot be reached may be as well as before: it is
+    /// the way there that is missing.
     fn from(error: Errno) -> Failure {
-        Failure::peer(match error {
-            sys::ECONNREFUSED => "connection refused",
-            sys::ECONNRESET | sys::EPIPE | sys::ECONNABORTED | sys::ENOTCONN => "connection reset",
-            sys::ENOENT | sys::ENOTDIR | sys::ELOOP => "no such socket",
-            sys::EPROTOTYPE => "not a stream socket",
-            sys::EHOSTUNREACH | sys::ENETUNREACH => "unreachable",
-            sys::ETIMEDOUT => "timed out",
-            _ => return Failure::Local(error),
-        })
+        match error {
+            sys::ECONNREFUSED => Failure::unready("connection refused"),
+            sys::ECONNRESET | sys::EPIPE => Failure::unready("connection reset"),
+            // The path leads to nothing, or to a socket of another kind.
+            sys::ENOENT | sys::ENOTDIR | sys::ELOOP => Failure::unready("no such socket"),
+            sys::EPROTOTYPE => Failure::unready("not a stream socket"),
+            sys::EHOSTUNREACH | sys::ENETUNREACH => Failure::SaysNothing("unreachable"),
+            sys::ETIMEDOUT => Failure::SaysNothing("timed out"),
+            _ => Failure::Local(error),
+        }
     }
 }
 
@@ -68,36 +72,53 @@ pub struct Connection {
 /// Connects, and gives up at `deadline`.
 ///
 /// # Errors
-/// A [`Failure`]; for `localhost` that of 127.0.0.1, since `::1` is asked only where that refuses.
+/// A [`Failure`].
 pub fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Connection, Failure> {
-    let tcp = |ip: IpAddr, port| {
-        let address = tcp_address(ip, port);
-        let socket = open(&address, deadline)?;
-        // Where nobody listens at a port that the kernel gives to clients, it may give it to this one, which then connects to
-        // itself: `selfConnect` in Go's `net/tcpsock_posix.go`.
-        if sys::is_own_address(&socket, &address) { Err(sys::ECONNREFUSED) } else { Ok(socket) }
-    };
     let socket = match endpoint {
-        Endpoint::Tcp(Host::V4(ip), port) => tcp((*ip).into(), *port),
-        Endpoint::Tcp(Host::V6(ip), port) => tcp((*ip).into(), *port),
-        Endpoint::Tcp(Host::Localhost, port) => tcp(Ipv4Addr::LOCALHOST.into(), *port).or_else(|error| {
-            if error == sys::ECONNREFUSED {
-                tcp(Ipv6Addr::LOCALHOST.into(), *port).map_err(|_| error)
-            } else {
-                Err(error)
-            }
-        }),
+        Endpoint::Tcp(Host::Ip(ip), port) => open_tcp(&tcp_address(*ip, *port), deadline),
+        Endpoint::Tcp(Host::Localhost, port) => open_localhost(*port, deadline),
         Endpoint::Unix(path) => match open(&unix_address(path), deadline) {
-            Err(sys::EAGAIN) => return Err(Failure::peer("listen queue full")),
+            Err(sys::EAGAIN) => return Err(Failure::SaysNothing("listen queue full")),
             other => other,
         },
     };
     Ok(Connection { socket: socket?, deadline })
 }
 
+/// 127.0.0.1 and, where nobody is reached there, `::1`.
+fn open_localhost(port: u16, deadline: Duration) -> Result<OwnedFd, Errno> {
+    let v4 = tcp_address(Ipv4Addr::LOCALHOST.into(), port);
+    let v6 = tcp_address(Ipv6Addr::LOCALHOST.into(), port);
+    match open_tcp(&v4, deadline) {
+        Err(error) if error == sys::ECONNREFUSED || is_missing(&v4, error) => match open_tcp(&v6, deadline) {
+            // IPv6 is switched off on many nodes.
+            Err(no_v6) if is_missing(&v6, no_v6) => Err(error),
+            other => other,
+        },
+        other => other,
+    }
+}
+
+/// Returns true if a connection failed because there is no such address on this machine, or no way to it.
+fn is_missing(address: &[u8], error: Errno) -> bool {
+    match error {
+        sys::EAFNOSUPPORT | sys::ENETUNREACH | sys::EHOSTUNREACH => true,
+        // The same error tells that no port is free. UDP has ports of its own, and sends nothing to connect.
+        sys::EADDRNOTAVAIL => sys::new_socket(family(address), sys::SOCK_DGRAM, 0)
+            .is_ok_and(|socket| sys::connect_to(&socket, address) == Err(sys::EADDRNOTAVAIL)),
+        _ => false,
+    }
+}
+
+fn open_tcp(address: &[u8], deadline: Duration) -> Result<OwnedFd, Errno> {
+    let socket = open(address, deadline)?;
+    // Where nobody listens at a port that the kernel gives to clients, it may give it to this one, which then connects to
+    // itself: `selfConnect` in Go's `net/tcpsock_posix.go`.
+    if sys::is_self_connected(&socket) { Err(sys::ECONNREFUSED) } else { Ok(socket) }
+}
+
 fn open(address: &[u8], deadline: Duration) -> Result<OwnedFd, Errno> {
-    let family = u16::from_ne_bytes([address[0], address[1]]);
-    let socket = sys::new_socket(family, sys::SOCK_STREAM, 0)?;
+    let socket = sys::new_socket(family(address), sys::SOCK_STREAM, 0)?;
     loop {
         // Asked again when the socket has become writable, connect(2) tells how it went.
         match sys::connect_to(&socket, address) {
@@ -106,6 +127,11 @@ fn open(address: &[u8], deadline: Duration) -> Result<OwnedFd, Errno> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The address family that a `sockaddr` begins with.
+fn family(address: &[u8]) -> u16 {
+    u16::from_ne_bytes([address[0], address[1]])
 }
 
 /// A `sockaddr_in` or `sockaddr_in6`: ip(7), ipv6(7).

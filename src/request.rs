@@ -1,13 +1,13 @@
-//! `--get` and `--post`: a request before the sleep, which tells the app to drain.
+//! `--get` and `--post`: a request that tells the app to drain.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::http::{Method, Read, exchange};
+use crate::http::{Answer, Method, NotFollowed, Read, exchange};
 use crate::log::Bytes;
+use crate::net::Failure;
 use crate::plan::Header;
-use crate::url::HttpUrl;
-use crate::watch::Detail;
+use crate::url::{Endpoint, HttpUrl};
 
 /// One request.
 #[derive(Debug)]
@@ -28,15 +28,40 @@ impl fmt::Display for Request<'_> {
     }
 }
 
+/// Why a request did not succeed.
+#[derive(Debug)]
+pub enum Error {
+    /// The answer was not success.
+    Answer(Answer),
+    /// There was none.
+    Failure(Failure),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answer = match self {
+            Error::Failure(failure) => return failure.fmt(f),
+            Error::Answer(answer) => answer,
+        };
+        let Some(NotFollowed::SameHost(_, url)) = &answer.redirect else { return answer.fmt(f) };
+        write!(f, "{}, a redirect that a POST does not follow: write http://", answer.status)?;
+        match &url.endpoint {
+            Endpoint::Tcp(..) => Bytes(&url.authority).fmt(f)?,
+            Endpoint::Unix(path) => write!(f, "unix:{}:", Bytes(path))?,
+        }
+        Bytes(&url.target).fmt(f)
+    }
+}
+
 /// Sends a request, by `deadline`, a time since the start of the drain. Its answer's body is not waited for.
 ///
 /// # Errors
-/// Why it did not succeed.
-pub fn send(request: &Request, headers: &[Header], deadline: Duration) -> Result<Detail, Detail> {
-    match exchange(request.method, &request.url, headers, Read::Head, deadline) {
-        Ok(answer) if answer.tls => Ok(Detail::Tls(answer.status)),
-        Ok(answer) if answer.is_success() => Ok(Detail::Status(answer.status)),
-        Ok(answer) => Err(Detail::Status(answer.status)),
-        Err(failure) => Err(Detail::Failure(failure)),
+/// An answer that is not success, or the failure to get one. Any redirect that was not followed is one, since nobody was told
+/// anything then, save one that a POST is answered with when it is done: 302 or 303 to the same host.
+pub fn send(request: &Request, headers: &[Header], deadline: Duration) -> Result<Answer, Error> {
+    let answer = exchange(request.method, &request.url, headers, Read::Head, deadline).map_err(Error::Failure)?;
+    match (answer.status, &answer.redirect) {
+        (200..300, _) | (302 | 303, Some(NotFollowed::SameHost(..))) => Ok(answer),
+        _ => Err(Error::Answer(answer)),
     }
 }

@@ -21,11 +21,11 @@ const EINVAL: Errno = Errno(22);
 pub const EPIPE: Errno = Errno(32);
 pub const ELOOP: Errno = Errno(40);
 pub const EPROTOTYPE: Errno = Errno(91);
+pub const EAFNOSUPPORT: Errno = Errno(97);
+pub const EADDRNOTAVAIL: Errno = Errno(99);
 pub const ENETUNREACH: Errno = Errno(101);
-pub const ECONNABORTED: Errno = Errno(103);
 pub const ECONNRESET: Errno = Errno(104);
 pub const EISCONN: Errno = Errno(106);
-pub const ENOTCONN: Errno = Errno(107);
 pub const ETIMEDOUT: Errno = Errno(110);
 pub const ECONNREFUSED: Errno = Errno(111);
 pub const EHOSTUNREACH: Errno = Errno(113);
@@ -66,6 +66,7 @@ pub const AF_INET: u16 = 2;
 pub const AF_INET6: u16 = 10;
 pub const AF_NETLINK: u16 = 16;
 pub const SOCK_STREAM: i32 = 1;
+pub const SOCK_DGRAM: i32 = 2;
 pub const SOCK_RAW: i32 = 3;
 const SOCK_NONBLOCK: i32 = 0o4000;
 const SOCK_CLOEXEC: i32 = 0o2_000_000;
@@ -161,6 +162,7 @@ unsafe extern "C" {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     fn connect(fd: c_int, address: *const c_void, length: c_uint) -> c_int;
     fn getsockname(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
+    fn getpeername(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
     fn sigprocmask(how: c_int, signals: *const SignalSet, before: *mut SignalSet) -> c_int;
     fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
@@ -275,13 +277,19 @@ pub fn connect_to(socket: &OwnedFd, address: &[u8]) -> Result<(), Errno> {
     done(unsafe { connect(socket.as_raw_fd(), address.as_ptr().cast(), address.len() as c_uint) })
 }
 
-/// Whether a socket's own address is this `sockaddr`: getsockname(2).
-pub fn is_own_address(socket: &OwnedFd, address: &[u8]) -> bool {
-    let mut own = [0_u8; 128]; // sockaddr_storage
-    let mut length = own.len() as c_uint;
-    // SAFETY: the kernel writes that many bytes at most, and how many there are.
-    let result = unsafe { getsockname(socket.as_raw_fd(), own.as_mut_ptr().cast(), &raw mut length) };
-    done(result).is_ok() && own.starts_with(address)
+/// Returns true if both ends of a connection have the same address: getsockname(2), getpeername(2).
+pub fn is_self_connected(socket: &OwnedFd) -> bool {
+    const STORAGE: usize = 128; // sizeof(struct sockaddr_storage)
+    let mut ends = [[0_u8; STORAGE]; 2];
+    let mut lengths = [STORAGE as c_uint; 2];
+    // SAFETY: the kernel writes at most as many bytes as the length says, and then how many there are.
+    let results = unsafe {
+        [
+            getsockname(socket.as_raw_fd(), ends[0].as_mut_ptr().cast(), &raw mut lengths[0]),
+            getpeername(socket.as_raw_fd(), ends[1].as_mut_ptr().cast(), &raw mut lengths[1]),
+        ]
+    };
+    results == [0, 0] && ends[0] == ends[1]
 }
 
 /// read(2): how many bytes came, 0 at the end.

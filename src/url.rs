@@ -2,9 +2,8 @@
 //!
 //! No name is ever resolved: a host is an address, or `localhost`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use crate::address::{ipv4, ipv6};
 use crate::grpc::SERVICE_MAX;
 use crate::text::{decimal, hex, split_once};
 
@@ -20,9 +19,8 @@ pub enum Endpoint {
 /// A host that needs no resolver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Host {
-    V4(Ipv4Addr),
-    V6(Ipv6Addr),
-    /// 127.0.0.1 and, if that refuses, `::1`.
+    Ip(IpAddr),
+    /// 127.0.0.1 and, if nobody is reached there, `::1`.
     Localhost,
 }
 
@@ -30,7 +28,7 @@ pub enum Host {
 #[derive(Clone, Debug, PartialEq)]
 pub struct GrpcUrl {
     pub endpoint: Endpoint,
-    /// `HOST:PORT` as written.
+    /// `HOST:PORT`, as [`HttpUrl`] has it.
     pub authority: Vec<u8>,
     /// The service's name; empty for the server as a whole.
     pub service: Vec<u8>,
@@ -40,7 +38,7 @@ pub struct GrpcUrl {
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpUrl {
     pub endpoint: Endpoint,
-    /// `HOST[:PORT]` as written; `localhost` over a Unix socket.
+    /// `HOST[:PORT]` as written, but for brackets around an IPv4 address; `localhost` over a Unix socket.
     pub authority: Vec<u8>,
     /// Path and query, as sent.
     pub target: Vec<u8>,
@@ -83,9 +81,10 @@ pub fn http(rest: &[u8]) -> Result<HttpUrl, &'static str> {
     let end = rest.iter().position(|b| b"/?".contains(b)).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);
     let (host, port) = host_port(authority)?;
+    let authority = normal_authority(host, authority);
     let slash: &[u8] = if target.starts_with(b"/") { b"" } else { b"/" };
     let endpoint = Endpoint::Tcp(host, port.unwrap_or(HTTP_PORT));
-    Ok(HttpUrl { endpoint, authority: authority.to_vec(), target: [slash, target].concat() })
+    Ok(HttpUrl { endpoint, authority, target: [slash, target].concat() })
 }
 
 /// Reads `//HOST:PORT`, as it follows `tcp:`.
@@ -95,7 +94,7 @@ pub fn http(rest: &[u8]) -> Result<HttpUrl, &'static str> {
 pub fn tcp(rest: &[u8]) -> Result<Endpoint, &'static str> {
     let authority = rest.strip_prefix(b"//").ok_or("lacks // after its scheme: write tcp://localhost:8080")?;
     if authority.iter().any(|b| b"/?".contains(b)) {
-        return Err("has something after its port, where nothing may follow");
+        return Err("has a path after its port, which TCP has no use for: write tcp://localhost:8080");
     }
     match host_port(authority)? {
         (host, Some(port)) => Ok(Endpoint::Tcp(host, port)),
@@ -103,11 +102,12 @@ pub fn tcp(rest: &[u8]) -> Result<Endpoint, &'static str> {
     }
 }
 
-/// Reads `/SOCKET/PATH`, as it follows `unix:`.
+/// Reads `/SOCKET/PATH` or `///SOCKET/PATH`, as it follows `unix:`.
 ///
 /// # Errors
 /// What is wrong with it, in words that follow the URL.
 pub fn unix(path: &[u8]) -> Result<Endpoint, &'static str> {
+    let path = if path.starts_with(b"///") { &path[2..] } else { path };
     if !path.starts_with(b"/") || path.starts_with(b"//") {
         return Err("needs an absolute path: write unix:/run/app.sock");
     }
@@ -123,6 +123,9 @@ pub fn unix(path: &[u8]) -> Result<Endpoint, &'static str> {
 /// What is wrong with it, in words that follow the URL.
 pub fn grpc(rest: &[u8]) -> Result<GrpcUrl, &'static str> {
     let rest = rest.strip_prefix(b"//").ok_or("lacks // after its scheme: write grpc://localhost:9090")?;
+    if rest.starts_with(b"unix:") {
+        return Err("names a Unix socket, but gRPC is checked over TCP only: write grpc://localhost:9090");
+    }
     let (authority, service) = split_once(rest, b'/').unwrap_or((rest, b""));
     let (host, Some(port)) = host_port(authority)? else {
         return Err("has no port: write grpc://localhost:9090");
@@ -131,7 +134,7 @@ pub fn grpc(rest: &[u8]) -> Result<GrpcUrl, &'static str> {
     if service.len() > SERVICE_MAX {
         return Err("has a service name of more than 8 KiB");
     }
-    Ok(GrpcUrl { endpoint: Endpoint::Tcp(host, port), authority: authority.to_vec(), service })
+    Ok(GrpcUrl { endpoint: Endpoint::Tcp(host, port), authority: normal_authority(host, authority), service })
 }
 
 /// Reads `HOST[:PORT]`.
@@ -142,12 +145,13 @@ fn host_port(authority: &[u8]) -> Result<(Host, Option<u16>), &'static str> {
     let bracket = authority.iter().rposition(|&b| b == b']').map_or(0, |at| at + 1);
     let colon = authority[bracket..].iter().position(|&b| b == b':');
     let (host, port) = authority.split_at(colon.map_or(authority.len(), |at| bracket + at));
-    let host = if let [b'[', v6 @ .., b']'] = host {
-        Host::V6(ipv6(v6).ok_or("has an IPv6 address that is none")?)
+    let host = if let [b'[', ip @ .., b']'] = host {
+        // An IPv4 address may have brackets, too, so that `[$(POD_IP)]` serves both families.
+        Host::Ip(ip_address(ip).ok_or("has an invalid IP address in its brackets")?)
     } else if host.eq_ignore_ascii_case(b"localhost") {
         Host::Localhost
-    } else if let Some(v4) = ipv4(host) {
-        Host::V4(v4)
+    } else if let Some(ip) = ip_address(host) {
+        Host::Ip(ip)
     } else if host.is_empty() {
         return Err("has no host: write localhost");
     } else {
@@ -160,6 +164,17 @@ fn host_port(authority: &[u8]) -> Result<(Host, Option<u16>), &'static str> {
         [_colon, digits @ ..] => Some(port_number(digits).ok_or("has a port that is not a number from 1 to 65535")?),
     };
     Ok((host, port))
+}
+
+/// An authority as a Host header has it: RFC 3986 section 3.2.2 knows no brackets around an IPv4 address.
+fn normal_authority(host: Host, authority: &[u8]) -> Vec<u8> {
+    let brackets: &[u8] = if let Host::Ip(IpAddr::V4(_)) = host { b"[]" } else { b"" };
+    authority.iter().filter(|byte| !brackets.contains(byte)).copied().collect()
+}
+
+/// An IP address, without brackets.
+pub fn ip_address(text: &[u8]) -> Option<IpAddr> {
+    str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// A port, from 1 to 65535.
@@ -186,6 +201,8 @@ pub fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
 
     fn parse_http(url: &str) -> Result<HttpUrl, &'static str> {
@@ -196,15 +213,19 @@ mod tests {
 
     #[test]
     fn http_urls() {
-        let v4 = |port| Endpoint::Tcp(Host::V4(Ipv4Addr::LOCALHOST), port);
+        let v4 = |port| Endpoint::Tcp(Host::Ip(Ipv4Addr::LOCALHOST.into()), port);
+        let v6 = |port| Endpoint::Tcp(Host::Ip(Ipv6Addr::LOCALHOST.into()), port);
         let cases = [
             ("http://127.0.0.1", v4(80), "127.0.0.1", "/"),
             ("http://127.0.0.1:8080/readyz", v4(8080), "127.0.0.1:8080", "/readyz"),
             ("http://127.0.0.1:65535?a=b:c@d", v4(65535), "127.0.0.1:65535", "/?a=b:c@d"),
             ("http://localhost:1/%zz", Endpoint::Tcp(Host::Localhost, 1), "localhost:1", "/%zz"),
-            ("http://[::1]/x", Endpoint::Tcp(Host::V6(Ipv6Addr::LOCALHOST), 80), "[::1]", "/x"),
-            ("http://[::1]:81/x", Endpoint::Tcp(Host::V6(Ipv6Addr::LOCALHOST), 81), "[::1]:81", "/x"),
+            ("http://[::1]/x", v6(80), "[::1]", "/x"),
+            ("http://[::1]:81/x", v6(81), "[::1]:81", "/x"),
+            ("http://[127.0.0.1]/[x]", v4(80), "127.0.0.1", "/[x]"),
+            ("http://[127.0.0.1]:81/", v4(81), "127.0.0.1:81", "/"),
             ("http://unix:/run/a.sock:/b:c", Endpoint::Unix(b"/run/a.sock".to_vec()), "localhost", "/b:c"),
+            ("http://unix:///run/a.sock:/b", Endpoint::Unix(b"/run/a.sock".to_vec()), "localhost", "/b"),
         ];
         for (url, endpoint, authority, target) in cases {
             let got = parse_http(url).unwrap_or_else(|why| panic!("{url} {why}"));
@@ -231,7 +252,10 @@ mod tests {
             "http://::1/",
             "http://[::1/",
             "http://[::1]x/",
-            "http://[127.0.0.1]/",
+            "http://[127.0.0.1/",
+            "http://[127.0.0.01]/",
+            "http://[localhost]/",
+            "http://[]/",
             "http://[fe80::1%25eth0]/",
             "http://user@localhost/",
             "http://u:p@localhost:80/",
@@ -243,6 +267,7 @@ mod tests {
             "http://unix:/run/a.sock",
             "http://unix:/run/a.sock:x",
             "http://unix:run/a.sock:/x",
+            "http://unix://run/a.sock:/x",
             "http://unix:80/x",
             "http://localhost:80:80/",
         ];
@@ -258,10 +283,14 @@ mod tests {
         for rest in ["//localhost", "//localhost:9/", "//localhost:9?", "localhost:9", "//", "//:9"] {
             assert!(tcp(rest.as_bytes()).is_err(), "{rest}");
         }
-        assert_eq!(unix(b"/a"), Ok(Endpoint::Unix(b"/a".to_vec())));
+        let v4 = Endpoint::Tcp(Host::Ip(Ipv4Addr::new(10, 0, 0, 1).into()), 9);
+        assert_eq!(tcp(b"//[10.0.0.1]:9"), Ok(v4.clone()));
+        for rest in ["/a", "///a"] {
+            assert_eq!(unix(rest.as_bytes()), Ok(Endpoint::Unix(b"/a".to_vec())), "{rest}");
+        }
         let longest = ["/", &"x".repeat(SOCKET_PATH_MAX - 1)].concat();
         assert!(unix(longest.as_bytes()).is_ok());
-        for rest in ["", "a", "//a", &[&longest, "x"].concat()] {
+        for rest in ["", "a", "//a", "////a", &[&longest, "x"].concat()] {
             assert!(unix(rest.as_bytes()).is_err(), "{rest}");
         }
         let service =
@@ -269,8 +298,13 @@ mod tests {
         assert_eq!(service("//localhost:9"), Ok((true, b"localhost:9".to_vec(), vec![])));
         assert_eq!(service("//localhost:9/"), Ok((true, b"localhost:9".to_vec(), vec![])));
         assert_eq!(service("//localhost:9/a%2fB/%C3%A9"), Ok((true, b"localhost:9".to_vec(), "a/B/é".into())));
+        let url = GrpcUrl { endpoint: v4, authority: b"10.0.0.1:9".to_vec(), service: b"[a]".to_vec() };
+        assert_eq!(grpc(b"//[10.0.0.1]:9/[a]"), Ok(url));
         for rest in ["//localhost", "//localhost:9/%", "//localhost:9/%4", "//localhost:9/%4x"] {
             assert!(grpc(rest.as_bytes()).is_err(), "{rest}");
+        }
+        for rest in ["//unix:/a.sock", "//unix:///a.sock", "//unix:80"] {
+            assert!(grpc(rest.as_bytes()).is_err_and(|why| why.contains("over TCP only")), "{rest}");
         }
     }
 }

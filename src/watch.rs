@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::drain::Finding;
+use crate::http::Answer;
 use crate::inet_diag;
 use crate::net::Failure;
 use crate::plan::{Plan, Target};
@@ -26,10 +27,7 @@ pub struct Outcome {
 /// Why a verdict is what it is.
 pub enum Detail {
     Words(&'static str),
-    /// Of an HTTP answer.
-    Status(u32),
-    /// The same of a redirect that cannot be followed.
-    Tls(u32),
+    Answer(Answer),
     Failure(Failure),
     /// Connections that are busy, and those that are open.
     Busy(u32, u32),
@@ -48,7 +46,7 @@ impl Outcome {
         Outcome { finding: Finding { ready: false, drained: true }, verdict: "unready", detail }
     }
 
-    /// The check could not be made, which says nothing either way.
+    /// The check says nothing either way: it could not be made, or the app is slow or busy.
     fn unknown(detail: Detail) -> Outcome {
         Outcome { finding: Finding { ready: false, drained: false }, verdict: "not known", detail }
     }
@@ -64,8 +62,7 @@ impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Detail::Words(words) => f.write_str(words),
-            Detail::Status(status) => status.fmt(f),
-            Detail::Tls(status) => write!(f, "{status}, a redirect to https, which cannot be followed"),
+            Detail::Answer(answer) => answer.fmt(f),
             Detail::Failure(failure) => failure.fmt(f),
             Detail::Busy(busy, open) => write!(f, "{busy} of {open} connections"),
             Detail::Idle(open, true) => write!(f, "{open} open"),
@@ -78,8 +75,8 @@ impl fmt::Display for Detail {
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Outcome {
         match failure {
-            Failure::Peer(..) => Outcome::unready(Detail::Failure(failure)),
-            Failure::Local(_) => Outcome::unknown(Detail::Failure(failure)),
+            Failure::Unready(..) => Outcome::unready(Detail::Failure(failure)),
+            Failure::SaysNothing(_) | Failure::Local(_) => Outcome::unknown(Detail::Failure(failure)),
         }
     }
 }

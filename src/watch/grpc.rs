@@ -29,7 +29,7 @@ fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
     while connection.receive(&mut bytes)? {
         received += bytes.len();
         if received > RESPONSE_MAX {
-            return Err(Failure::peer("more than 64 KiB without an answer"));
+            return Err(Failure::SaysNothing("more than 64 KiB without an answer"));
         }
         if let Some(status) = call.receive(&bytes, &mut replies)? {
             return Ok(status);
@@ -38,5 +38,5 @@ fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
         bytes.clear();
         replies.clear();
     }
-    Err(Failure::peer("connection closed"))
+    Err(Failure::unready("connection closed"))
 }

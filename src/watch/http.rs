@@ -9,9 +9,8 @@ use crate::url::HttpUrl;
 
 pub fn check(url: &HttpUrl, headers: &[Header], deadline: Duration) -> Outcome {
     match exchange(Method::Get, url, headers, Read::Body, deadline) {
-        Ok(answer) if answer.tls => Outcome::ready(Detail::Tls(answer.status)),
-        Ok(answer) if answer.is_success() => Outcome::ready(Detail::Status(answer.status)),
-        Ok(answer) => Outcome::unready(Detail::Status(answer.status)),
+        Ok(answer) if (200..400).contains(&answer.status) => Outcome::ready(Detail::Answer(answer)),
+        Ok(answer) => Outcome::unready(Detail::Answer(answer)),
         Err(failure) => failure.into(),
     }
 }

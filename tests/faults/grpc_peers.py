@@ -1,6 +1,6 @@
 """gRPC servers that mean harm, or are broken. The verdicts are those of grpc-go, which is the kubelet's client."""
 
-from peers import READY, Peer, drips, floods, says
+from peers import NOT_KNOWN, READY, Peer, drips, floods, says
 from servers import (
     ACK, CALL, CONTINUATION, DATA, END_HEADERS, GOAWAY, GRPC_HEADERS, GRPC_TRAILERS, HEADERS, NOT_SERVING, PADDED, PING,
     PUSH_PROMISE, RST_STREAM, SERVING, SETTINGS, STATUS_200, WINDOW_UPDATE, frame, grpc_message, http,
@@ -44,37 +44,37 @@ STALLING = [
     Peer("a message that announces 4 GB", calls(ANSWERED, frame(DATA, 0, CALL, b"\0\xff\xff\xff\xff"))),
 ]
 for peer in STALLING:
-    peer.stalls = True
+    peer.stalls, peer.verdict = True, NOT_KNOWN
 
 GRPC_PEERS = [
     *STALLING,
     Peer("a frame of 16 MiB", floods_calls(SETTLED, frame(DATA, 0, CALL, length=MOST_OF_A_FRAME), with_=b"x")),
     Peer("settings of 16 MiB", floods_calls(frame(SETTINGS, 0, 0, length=MOST_OF_A_FRAME), with_=b"x")),
-    Peer("a flood of SETTINGS", floods_calls(with_=SETTLED)),
-    Peer("a flood of SETTINGS of 16 KiB", floods_calls(with_=frame(SETTINGS, 0, 0, bytes(6) * 2730))),
-    Peer("a flood of acknowledgements", floods_calls(SETTLED, with_=frame(SETTINGS, ACK, 0))),
-    Peer("a flood of PING", floods_calls(SETTLED, with_=frame(PING, 0, 0, bytes(8)))),
-    Peer("a flood of WINDOW_UPDATE", floods_calls(SETTLED, with_=frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1"))),
-    Peer("a flood of empty DATA", floods_calls(ANSWERED, with_=frame(DATA, 0, CALL))),
-    Peer("a flood of padding", floods_calls(ANSWERED, with_=frame(DATA, PADDED, CALL, b"\xff" + bytes(255)))),
-    Peer("a flood of frames of an unknown type", floods_calls(SETTLED, with_=frame(99, 0, 0))),
-    Peer("a flood of resets of other calls", floods_calls(SETTLED, with_=frame(RST_STREAM, 0, 3, bytes(4)))),
-    Peer("a flood of informational headers", floods_calls(SETTLED, with_=headers(INFORMATIONAL))),
-    Peer("a flood of CONTINUATION", floods_calls(SETTLED, headers(b"", 0), with_=frame(CONTINUATION, 0, CALL, b"x"))),
-    Peer("a flood of empty CONTINUATION", floods_calls(SETTLED, headers(b"", 0), with_=frame(CONTINUATION, 0, CALL))),
-    Peer("an HPACK bomb of 48 MB", calls(SETTLED, headers(STATUS_200 + LONG_FIELD + AGAIN * 12_000))),
-    Peer("an HPACK bomb in each of many frames", floods_calls(SETTLED, with_=headers(INFORMATIONAL + LONG_FIELD))),
+    Peer("a flood of SETTINGS", floods_calls(with_=SETTLED), NOT_KNOWN),
+    Peer("a flood of SETTINGS of 16 KiB", floods_calls(with_=frame(SETTINGS, 0, 0, bytes(6) * 2730)), NOT_KNOWN),
+    Peer("a flood of acknowledgements", floods_calls(SETTLED, with_=frame(SETTINGS, ACK, 0)), NOT_KNOWN),
+    Peer("a flood of PING", floods_calls(SETTLED, with_=frame(PING, 0, 0, bytes(8))), NOT_KNOWN),
+    Peer("a flood of WINDOW_UPDATE", floods_calls(SETTLED, with_=frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1")), NOT_KNOWN),
+    Peer("a flood of empty DATA", floods_calls(ANSWERED, with_=frame(DATA, 0, CALL)), NOT_KNOWN),
+    Peer("a flood of padding", floods_calls(ANSWERED, with_=frame(DATA, PADDED, CALL, b"\xff" + bytes(255))), NOT_KNOWN),
+    Peer("a flood of frames of an unknown type", floods_calls(SETTLED, with_=frame(99, 0, 0)), NOT_KNOWN),
+    Peer("a flood of resets of other calls", floods_calls(SETTLED, with_=frame(RST_STREAM, 0, 3, bytes(4))), NOT_KNOWN),
+    Peer("a flood of informational headers", floods_calls(SETTLED, with_=headers(INFORMATIONAL)), NOT_KNOWN),
+    Peer("a flood of CONTINUATION", floods_calls(SETTLED, headers(b"", 0), with_=frame(CONTINUATION, 0, CALL, b"x")), NOT_KNOWN),
+    Peer("a flood of empty CONTINUATION", floods_calls(SETTLED, headers(b"", 0), with_=frame(CONTINUATION, 0, CALL)), NOT_KNOWN),
+    Peer("an HPACK bomb of 48 MB", calls(SETTLED, headers(STATUS_200 + LONG_FIELD + AGAIN * 12_000)), NOT_KNOWN),
+    Peer("an HPACK bomb in each of many frames", floods_calls(SETTLED, with_=headers(INFORMATIONAL + LONG_FIELD)), NOT_KNOWN),
     Peer("an HPACK number without end", calls(SETTLED, headers(b"\xff" * 9000))),
-    Peer("an HPACK index into nowhere", calls(SETTLED, headers(b"\xfe"))),
+    Peer("an HPACK index into nowhere", calls(SETTLED, headers(b"\xfe")), NOT_KNOWN),
     Peer("an HPACK table of 4 GB", calls(SETTLED, headers(b"\x3f\xe1\xff\xff\xff\x0f"))),
     Peer("an HPACK string longer than its block", calls(SETTLED, headers(b"\x00\x7f\xff\xff\xff\x07x"))),
     Peer("Huffman's end of string", calls(SETTLED, headers(b"\x00\x84\xff\xff\xff\xff\x01x"))),
     Peer("padding longer than its frame", calls(SETTLED, headers(b"\xffx", END_HEADERS | PADDED))),
     Peer("SETTINGS of a broken length", calls(frame(SETTINGS, 0, 0, b"x"))),
-    Peer("PUSH_PROMISE", calls(SETTLED, frame(PUSH_PROMISE, END_HEADERS, CALL, b"\0\0\0\2" + STATUS_200))),
+    Peer("PUSH_PROMISE", calls(SETTLED, frame(PUSH_PROMISE, END_HEADERS, CALL, b"\0\0\0\2" + STATUS_200)), NOT_KNOWN),
     Peer("GOAWAY", calls(SETTLED, frame(GOAWAY, 0, 0, bytes(8)))),
     Peer("a reset of the call", calls(SETTLED, frame(RST_STREAM, 0, CALL, bytes(4)))),
-    Peer("a message without end", floods_calls(ANSWERED, with_=frame(DATA, 0, CALL, bytes(16_384)))),
+    Peer("a message without end", floods_calls(ANSWERED, with_=frame(DATA, 0, CALL, bytes(16_384))), NOT_KNOWN),
     Peer("trailers without a message", calls(ANSWERED, GRPC_TRAILERS)),
     Peer("a message twice", calls(ANSWERED, grpc_message(1) * 2, GRPC_TRAILERS)),
     Peer("a reset at once", calls(then="reset")),

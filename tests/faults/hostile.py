@@ -14,10 +14,11 @@ import time
 
 from grpc_peers import GRPC_PEERS
 from http_peers import HTTP_PEERS
-from peers import READY, UNREADY, drips, floods, says
-from program import SLACK, drain
-from rows import row
-from servers import NOT_SERVING, SERVING, Server, free_path, http
+from isolation import in_own_network
+from peers import NOT_KNOWN, READY, UNREADY, drips, floods, says
+from program import EAGER, SLACK, drain
+from rows import row, run
+from servers import NOT_SERVING, SERVING, Server, answer_http, free_path, http
 
 # The three standard ones, and one socket.
 DESCRIPTORS_MAX = 4
@@ -61,7 +62,7 @@ def check(peer, unix, url):
 
 def check_request(peer, method):
     expected = getattr(peer, method) or peer.verdict
-    timeout = "100ms" if peer.stalls and expected == UNREADY else "1h"
+    timeout = "100ms" if peer.stalls and expected != READY else "1h"
     with Server(peer.answer) as server:
         url = f"http://127.0.0.1:{server.port}/a"
         ended = harmless(drain(f"--{method}={url}", f"--timeout={timeout}", DURATION))
@@ -110,7 +111,7 @@ for kind, unix, url in (
     ("grpc", False, "grpc://127.0.0.1:{}"),
 ):
     full = functools.partial(full_listen_queue, unix)
-    others(kind, "a listen queue that is full", (f"--until-unready={url}", "--timeout=100ms"), UNREADY, full)
+    others(kind, "a listen queue that is full", (f"--until-unready={url}", "--timeout=100ms"), NOT_KNOWN, full)
 
 # All that these two ask is to be accepted.
 for name, answer in (
@@ -151,12 +152,74 @@ for kind, url in (("unix", "unix:{}"), ("http over unix", "http://unix:{}:/")):
 @row("http: a redirect to another port of the same host, where nobody listens or somebody says nothing")
 def _():
     with Server(says(then="hold", asks=False)) as silent:
-        for port in (1, silent.port):
+        for port, verdict in ((1, UNREADY), (silent.port, NOT_KNOWN)):
             with Server(says(http(302, Location=f"http://127.0.0.1:{port}/"))) as server:
                 url = f"http://127.0.0.1:{server.port}/"
                 ended = harmless(drain(f"--until-unready={url}", "--timeout=100ms", *WATCH, DURATION))
-            assert verdicts(ended, url) == {UNREADY}, ended
+            assert verdicts(ended, url) == {verdict}, ended
         assert silent.connections
+
+
+# localhost is 127.0.0.1 and, where nobody is reached there, ::1.
+
+
+def localhost(verdict, why, *options, port=1000, **how):
+    """Watch localhost so that any unready check ends the drain."""
+    url = f"tcp://localhost:{port}"
+    ended = drain(f"--until-unready={url}", *EAGER, "--period=50ms", *options, DURATION, **how)
+    end = "drained after" if verdict == UNREADY else "slept"
+    at_least = 0 if verdict == UNREADY else DURATION
+    return ended.expect(rf"{url} is {verdict} \({why}", end, at_least=at_least, at_most=DURATION)
+
+
+@row("localhost: an app at ::1 alone, and no descriptor, memory or permission for the second socket")
+def _():
+    with Server(host="::1", backlog=4096) as server:
+        localhost(READY, "accepts", port=server.port)
+        for error in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EACCES", "EPERM"):
+            each_second = f"--inject=socket:error={error}:when=2+2"
+            strace = ("strace", "-qq", f"--output={free_path()}", "--trace=socket", each_second)
+            localhost(NOT_KNOWN, ".*errno", port=server.port, through=strace)
+
+
+@row("localhost: an app at ::1 alone, and no port for the second socket")
+@in_own_network
+def _():
+    pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40000")
+    with Server(host="::1", port=1000):
+        localhost(READY, "accepts")
+    with Server(host="::1", port=1001), socket.create_connection(("::1", 1001)):
+        localhost(NOT_KNOWN, "no free port", port=1001)
+
+
+@row("localhost: 127.0.0.1 does not exist")
+@in_own_network
+def _():
+    run("ip", "address", "delete", "127.0.0.1/8", "dev", "lo")
+    with Server(answer_http, host="::1", port=1000):
+        drain("--until-unready=http://localhost:1000/", DURATION).expect(r"is ready \(200\)", at_least=DURATION)
+        localhost(READY, "accepts")
+    localhost(UNREADY, "connection refused")
+
+
+@row("localhost: nobody listens at 127.0.0.1, and there is no ::1")
+@in_own_network
+def _():
+    pathlib.Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
+    localhost(UNREADY, "connection refused")
+    no_ipv6 = ("strace", "-qq", f"--output={free_path()}", "--trace=socket", "--inject=socket:error=EAFNOSUPPORT:when=2+2")
+    localhost(UNREADY, "connection refused", through=no_ipv6)
+    run("ip", "address", "delete", "127.0.0.1/8", "dev", "lo")
+    localhost(NOT_KNOWN, "unreachable")
+
+
+@row("[POD_IP] serves both families, and Host has brackets around IPv6 alone")
+def _():
+    for host, sent in (("127.0.0.1", b"127.0.0.1"), ("::1", b"[::1]")):
+        with Server(answer_http, host=host) as server:
+            url = f"http://[{host}]:{server.port}/"
+            drain(f"--get={url}", f"--until-unready={url}", DURATION).expect("is ready", "GET .*: 200", at_least=DURATION)
+            assert all(b"\r\nHost: %s:%d\r\n" % (sent, server.port) in request for request in server.requests), server.requests
 
 
 # What changes with every check is logged 20 times and then counted; it never holds twice in a row.

@@ -1,6 +1,6 @@
 """HTTP servers that mean harm, or are broken. The verdicts are those of the README."""
 
-from peers import READY, Peer, drips, floods, says
+from peers import NOT_KNOWN, READY, UNREADY, Peer, drips, floods, says
 from servers import SERVING, http
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -49,15 +49,15 @@ STALLING = [
     Peer("1xx, and nothing more", says(b"HTTP/1.1 100 Continue\r\n\r\n", then="hold")),
 ]
 for peer in STALLING:
-    peer.stalls = True
+    peer.stalls, peer.verdict = True, NOT_KNOWN
 
 HTTP_PEERS = [
     *STALLING,
-    Peer("1xx without end", floods(with_=b"HTTP/1.1 103 Early\r\n\r\n")),
-    Peer("1xx with fields without end", floods(b"HTTP/1.1 103 Early\r\n", with_=b"Link: x\r\n")),
-    Peer("headers without end", floods(HEAD, with_=b"X: y\r\n")),
-    Peer("one header without end", floods(HEAD, with_=b"X" * 1000)),
-    Peer("a status line without end", floods(b"HTTP/1.1 200 ", with_=b"OK")),
+    Peer("1xx without end", floods(with_=b"HTTP/1.1 103 Early\r\n\r\n"), NOT_KNOWN),
+    Peer("1xx with fields without end", floods(b"HTTP/1.1 103 Early\r\n", with_=b"Link: x\r\n"), NOT_KNOWN),
+    Peer("headers without end", floods(HEAD, with_=b"X: y\r\n"), NOT_KNOWN),
+    Peer("one header without end", floods(HEAD, with_=b"X" * 1000), NOT_KNOWN),
+    Peer("a status line without end", floods(b"HTTP/1.1 200 ", with_=b"OK"), NOT_KNOWN),
     Peer("blank lines without end", floods(with_=b"\r\n")),
     Peer("zeros without end", floods(with_=bytes(1000))),
     Peer("10 GB of body", floods(TEN_GB), READY),
@@ -72,15 +72,15 @@ HTTP_PEERS = [
     Peer("a length that overflows", says(HEAD, b"Content-Length: 99999999999999999999\r\n\r\n")),
     Peer("a redirect in a loop", redirects_in_a_loop, post=READY),
     Peer("a redirect to itself", redirects("/a"), post=READY),
-    Peer("a redirect to nothing", redirects(""), READY),
+    Peer("a redirect to nothing", redirects(""), READY, get=UNREADY, post=UNREADY),
     Peer("a redirect ever further, each Location longer", redirects_ever_further, post=READY),
-    Peer("a redirect to file:", redirects("file:///etc/passwd"), READY),
-    Peer("a redirect to a scheme and nothing else", redirects("mailto:"), READY),
-    Peer("a redirect to another host", redirects("http://127.0.0.2:1/"), READY),
-    Peer("a redirect to nonsense", redirects("http://[::1/"), post=READY),
-    Peer("a redirect to a bad escape", redirects("/%zz"), post=READY),
+    Peer("a redirect to file:", redirects("file:///etc/passwd"), READY, get=UNREADY, post=UNREADY),
+    Peer("a redirect to a scheme and nothing else", redirects("mailto:"), READY, get=UNREADY, post=UNREADY),
+    Peer("a redirect to another host", redirects("http://127.0.0.2:1/"), READY, get=UNREADY, post=UNREADY),
+    Peer("a redirect to nonsense", redirects("http://[::1/")),
+    Peer("a redirect to a bad escape", redirects("/%zz")),
     Peer("a redirect to control characters", redirects("\x01\x7f")),
-    Peer("a redirect to 15 KiB", redirects("http://" + "x" * 15_000), READY),
+    Peer("a redirect to 15 KiB", redirects("http://" + "x" * 15_000), READY, get=UNREADY, post=UNREADY),
     Peer("a reset at once", says(then="reset", asks=False)),
     Peer("a reset after the request", says(then="reset")),
     Peer("a reset in mid-head", says(HEAD, then="reset")),

@@ -5,7 +5,8 @@ import itertools
 import time
 from collections.abc import Callable
 
-READY, UNREADY = "ready", "unready"
+# What says nothing is not known: the peer is slow, or says more than the program allows.
+READY, UNREADY, NOT_KNOWN = "ready", "unready", "not known"
 
 
 @dataclasses.dataclass
@@ -14,8 +15,8 @@ class Peer:
     answer: Callable
     verdict: str = UNREADY
     stalls: bool = False  # it gives no verdict of itself, so that --timeout must end the check
-    get: str = ""  # whether --get is content, where that is not the verdict: it waits for no body
-    post: str = ""  # whether --post is: it follows no redirect either
+    get: str = ""  # whether --get succeeds, where that is not the verdict: it waits for no body, and must reach the app
+    post: str = ""  # whether --post does: 302 to the same host is success
 
 
 def says(*parts, then="end", asks=True):

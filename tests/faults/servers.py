@@ -24,8 +24,9 @@ class Server:
             self.listener.bind(str(self.path))
             self.listener.listen(backlog)
         else:
-            self.listener = socket.create_server((host, port), backlog=backlog)
-            self.host, self.port = self.listener.getsockname()
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self.listener = socket.create_server((host, port), family=family, backlog=backlog)
+            self.host, self.port = self.listener.getsockname()[:2]
 
     def __enter__(self):
         if self.answer:

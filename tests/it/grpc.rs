@@ -15,8 +15,10 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -100,7 +102,27 @@ fn answers() {
             "unready (no HTTP/2: the first frame is not SETTINGS)",
         ),
         ("nothing more", settings(), TIMED_OUT),
-        ("no end", settings().repeat(8000), "unready (more than 64 KiB without an answer)"),
+        ("no end", settings().repeat(8000), "not known (more than 64 KiB without an answer)"),
+        (
+            "a push",
+            [settings(), frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2])].concat(),
+            "not known (server push, which was switched off)",
+        ),
+        (
+            "headers over 16 KiB",
+            [settings(), frame(HEADERS, 0, 1, &[0x88; 16_384]), frame(CONTINUATION, END_HEADERS, 1, &[0x88])].concat(),
+            "not known (HTTP/2 headers over 16 KiB)",
+        ),
+        (
+            "a late HPACK table size",
+            [settings(), frame(HEADERS, END_HEADERS, 1, b"\x88\x20")].concat(),
+            "not known (HPACK table size after a field)",
+        ),
+        (
+            "a row of an HPACK table that was switched off",
+            [settings(), frame(HEADERS, END_HEADERS, 1, b"\x88\xbe")].concat(),
+            "not known (HPACK dynamic table, which was switched off)",
+        ),
     ];
     each(rows, |(name, bytes, verdict)| {
         let address = serve(move |_, mut stream| {

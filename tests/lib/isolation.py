@@ -1,7 +1,9 @@
 """Namespaces and control groups of a run's own: what happens in them ends with them, even when the run is killed."""
 
+import concurrent.futures
 import ctypes
 import fcntl
+import functools
 import os
 import pathlib
 import signal
@@ -71,6 +73,22 @@ def run_as_first_process(inside, group):
 def unshare(namespaces):
     if libc.unshare(namespaces):
         raise OSError(ctypes.get_errno(), "unshare(2), which only root may do")
+
+
+def in_own_network(act):
+    """A decorator: what is called runs in a network namespace of its own, as does what it starts, with `lo` alone."""
+
+    @functools.wraps(act)
+    def isolated():
+        def run():
+            unshare(CLONE_NEWNET)  # of this thread alone
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            act()
+
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            thread.submit(run).result()
+
+    return isolated
 
 
 def create_cgroup(group):

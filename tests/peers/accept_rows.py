@@ -125,14 +125,14 @@ def full_backlog():
     with FullBacklog() as full:
         url = f"unix:{full.path}"
         with Drain("--until-unready", url, "--period", "200ms", "--timeout", "30s", "60s") as drain:
-            drain.wait_for(r"is unready \(listen queue full\)")
+            drain.wait_for(r"is not known \(listen queue full\)")
             full.listener.accept()[0].close()
             drain.wait_for(r"is ready")
 
 
 def full_backlog_http():
     with FullBacklog() as full:
-        assert first_verdict(f"http://unix:{full.path}:/", timeout=30) == ("unready", "listen queue full")
+        assert first_verdict(f"http://unix:{full.path}:/", timeout=30) == ("not known", "listen queue full")
 
 
 def datagram_socket():
