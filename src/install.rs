@@ -1,8 +1,9 @@
 //! `--install PATH`: copies this program, from an init container to a volume that the app's container shares.
 
 use std::ffi::{CString, OsStr};
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::sync::OnceLock;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::args::Opt;
 use crate::failsafe::ENDING_SIGNALS;
-use crate::log::{self, Bytes};
+use crate::log::{self, Bytes, Text};
 use crate::run::{EXIT_FAILURE, EXIT_OK};
 use crate::sys::{self, Errno};
 
@@ -39,13 +40,13 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
     };
     let file = match create_beside(&target) {
         Ok(file) => file,
-        Err(error) => return failed("cannot create a file there", error.into()),
+        Err(error) => return failed("cannot create a file there", error),
     };
     let not_run = |error| {
         failed("cannot run the copy, is it mounted noexec?", error);
         EXIT_NOT_RUN
     };
-    let filled = fill(file).map_err(|error| ("cannot copy /proc/self/exe there", error.into()));
+    let filled = fill(file).map_err(|error| ("cannot copy /proc/self/exe there", error));
     let tried = filled.and_then(|()| try_out(arguments, &not_run).map_err(|error| ("cannot run the copy", error)));
     let status = match tried {
         Ok(EXIT_OK) => match put_in_place(&target) {
@@ -53,7 +54,7 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
                 log::info(format_args!("installed '{shown}'"));
                 return EXIT_OK;
             }
-            Err(error) => failed("cannot put the copy in place", error.into()),
+            Err(error) => failed("cannot put the copy in place", error),
         },
         Ok(EXIT_NOT_RUN) => EXIT_FAILURE,
         Ok(status) => {
@@ -76,46 +77,49 @@ pub fn remove_unfinished() {
     }
 }
 
-/// What is to be replaced.
+/// What is to be replaced. `PATH/` can be opened only where PATH is a directory, or a link to one.
 fn target(path: &[u8]) -> Vec<u8> {
-    if path.ends_with(b"/") {
-        [path, NAME.as_bytes()].concat()
-    } else if fs::metadata(OsStr::from_bytes(path)).is_ok_and(|found| found.is_dir()) {
-        [path, b"/", NAME.as_bytes()].concat()
-    } else {
-        path.to_vec()
-    }
+    let slash: &[u8] = if path.ends_with(b"/") { b"" } else { b"/" };
+    let folder = [path, slash].concat();
+    let opens = || OpenOptions::new().read(true).custom_flags(sys::O_PATH).open(OsStr::from_bytes(&folder)).is_ok();
+    if slash.is_empty() || !path.is_empty() && opens() { [&folder, NAME.as_bytes()].concat() } else { path.to_vec() }
 }
 
 /// Creates a file in the target's directory. Its name is the first that is free: every init container is PID 1, so that the
 /// number of the process would not tell them apart, and what a killed run has left behind may be in use.
-fn create_beside(target: &[u8]) -> io::Result<File> {
+fn create_beside(target: &[u8]) -> Result<File, Errno> {
     let name_at = target.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let mut number = 0_u32;
     loop {
-        let mut path = target[..name_at].to_vec();
-        write!(path, ".{NAME}.{number}")?;
-        let path = CString::new(path)?;
+        let mut path = Text(target[..name_at].to_vec());
+        let _ = write!(path, ".{NAME}.{number}");
+        let Ok(path) = CString::new(path.0) else { return Err(sys::EINVAL) };
         // A signal that ends the program removes the file, once it is known that the file is ours.
         sys::block(&ENDING_SIGNALS);
-        let created =
-            OpenOptions::new().write(true).create_new(true).mode(MODE).open(OsStr::from_bytes(path.as_bytes()));
-        if created.is_ok() {
+        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(OsStr::from_bytes(path.as_bytes()));
+        if file.is_ok() {
             let _ = COPY.set(path);
             IS_THERE.store(true, Ordering::Relaxed);
         }
         sys::unblock(&ENDING_SIGNALS);
-        match created {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+        match file.map_err(Errno::from) {
+            Err(sys::EEXIST) => number += 1,
             other => return other,
         }
     }
 }
 
-fn fill(mut copy: File) -> io::Result<()> {
-    copy.write_all(&fs::read(OURSELVES)?)?;
+fn fill(mut copy: File) -> Result<(), Errno> {
+    let mut ourselves = File::open(OURSELVES)?;
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        match ourselves.read(&mut buffer)? {
+            0 => break,
+            count => copy.write_all(&buffer[..count])?,
+        }
+    }
     copy.set_permissions(Permissions::from_mode(MODE))?; // whatever the umask
-    copy.sync_all()
+    Ok(copy.sync_all()?)
 }
 
 /// The path of the copy.
@@ -123,12 +127,12 @@ fn copy() -> &'static [u8] {
     COPY.get().map_or(b"", |copy| copy.as_bytes())
 }
 
-fn put_in_place(target: &[u8]) -> io::Result<()> {
+fn put_in_place(target: &[u8]) -> Result<(), Errno> {
     sys::block(&ENDING_SIGNALS);
     let renamed = fs::rename(OsStr::from_bytes(copy()), OsStr::from_bytes(target));
     IS_THERE.store(renamed.is_err(), Ordering::Relaxed);
     sys::unblock(&ENDING_SIGNALS);
-    renamed
+    Ok(renamed?)
 }
 
 /// Runs the copy on the same command line with `--check`, which then installs nothing.

@@ -48,7 +48,7 @@ pub fn hold_standard_descriptors() {
     let mut standard = [STDIN, STDOUT, STDERR].map(|fd| PollFd { fd, events: 0, revents: 0 });
     let _ = sys::poll_all(&mut standard, Duration::ZERO);
     for _closed in standard.iter().filter(|polled| polled.revents & sys::POLLNVAL != 0) {
-        std::mem::forget(sys::open_file(b"/", sys::O_PATH, 0));
+        std::mem::forget(OpenOptions::new().read(true).custom_flags(sys::O_PATH).open("/"));
     }
 }
 

@@ -22,7 +22,7 @@ use drain_sleep::sys::Errno;
 use drain_sleep::{install, log, sys};
 
 #[global_allocator]
-static MEMORY: Memory = Memory;
+static MEMORY: Memory = Memory { when_out: failsafe::out_of_memory };
 
 /// C's `main` rather than Rust's, whose start aborts without a word where it finds a closed descriptor and no
 /// `/dev/null`, and makes system calls that a seccomp profile may refuse.

@@ -4,34 +4,21 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-use crate::failsafe;
-
-/// The system's allocator, which never returns null.
-pub struct Memory;
+/// The system's allocator, which never returns null but calls this function.
+pub struct Memory {
+    pub when_out: fn() -> !,
+}
 
 // SAFETY: each call is passed on as it is, and so is what it returns.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: by the caller's word.
-        or_sleep(unsafe { System.alloc(layout) })
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: by the caller's word.
-        or_sleep(unsafe { System.alloc_zeroed(layout) })
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: by the caller's word.
-        or_sleep(unsafe { System.realloc(block, layout, size) })
+        // SAFETY: the caller keeps the promises of `alloc`.
+        let block = unsafe { System.alloc(layout) };
+        if block.is_null() { (self.when_out)() } else { block }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: by the caller's word.
+        // SAFETY: the caller keeps the promises of `dealloc`, and the block is the system's.
         unsafe { System.dealloc(block, layout) }
     }
-}
-
-fn or_sleep(block: *mut u8) -> *mut u8 {
-    if block.is_null() { failsafe::out_of_memory() } else { block }
 }

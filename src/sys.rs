@@ -17,7 +17,7 @@ pub const ECHILD: Errno = Errno(10);
 pub const EAGAIN: Errno = Errno(11);
 pub const EEXIST: Errno = Errno(17);
 pub const ENOTDIR: Errno = Errno(20);
-const EINVAL: Errno = Errno(22);
+pub const EINVAL: Errno = Errno(22);
 pub const EPIPE: Errno = Errno(32);
 pub const ELOOP: Errno = Errno(40);
 pub const EPROTOTYPE: Errno = Errno(91);
@@ -51,11 +51,6 @@ pub const STDIN: RawFd = 0;
 pub const STDOUT: RawFd = 1;
 pub const STDERR: RawFd = 2;
 
-pub const O_RDONLY: i32 = 0;
-pub const O_WRONLY: i32 = 0o1;
-pub const O_CREAT: i32 = 0o100;
-pub const O_EXCL: i32 = 0o200;
-pub const O_APPEND: i32 = 0o2000;
 pub const O_NONBLOCK: i32 = 0o4000;
 pub const O_PATH: i32 = 0o10_000_000;
 const O_CLOEXEC: i32 = 0o2_000_000;
@@ -155,7 +150,6 @@ struct SignalSet([c_ulong; 16]);
 unsafe extern "C" {
     fn poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
-    fn open(path: *const c_char, flags: c_int, ...) -> c_int;
     fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isize;
     fn write(fd: c_int, buffer: *const c_void, length: usize) -> isize;
     fn pwritev2(fd: c_int, parts: *const IoVec, count: c_int, offset: i64, flags: c_int) -> isize;
@@ -247,16 +241,6 @@ unsafe fn owned(result: c_int) -> Result<OwnedFd, Errno> {
 /// A string for the kernel. It cannot have a NUL: arguments and variables have none.
 fn c_string(bytes: &[u8]) -> Result<Vec<u8>, Errno> {
     if bytes.contains(&0) { Err(EINVAL) } else { Ok([bytes, b"\0"].concat()) }
-}
-
-/// open(2), closed on exec. A file that it creates has `mode`, less the umask.
-///
-/// # Errors
-/// Those of open(2).
-pub fn open_file(path: &[u8], flags: i32, mode: u32) -> Result<OwnedFd, Errno> {
-    let path = c_string(path)?;
-    // SAFETY: the path ends in NUL; the descriptor is new.
-    unsafe { owned(open(path.as_ptr().cast(), flags | O_CLOEXEC, mode)) }
 }
 
 /// socket(2), non-blocking and closed on exec.

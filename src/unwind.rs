@@ -7,8 +7,7 @@
 #![cfg(panic = "abort")]
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int};
-use std::ptr::null_mut;
+use std::ffi::c_int;
 
 /// `_URC_END_OF_STACK`: a backtrace has no frames.
 #[unsafe(no_mangle)]
@@ -69,10 +68,4 @@ extern "C" fn _Unwind_SetGR() -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn _Unwind_SetIP() -> ! {
     std::process::abort()
-}
-
-/// libc's, in vain: only a backtrace asks for the current directory, and musl's brings a malloc with it.
-#[unsafe(no_mangle)]
-extern "C" fn getcwd() -> *mut c_char {
-    null_mut()
 }
