@@ -20,6 +20,8 @@ pub struct Rules {
     pub threshold: u32,
     /// Counts what is watched as having been ready before the first check.
     pub assume_ready: bool,
+    /// How long to wait before the requests.
+    pub delay: Duration,
 }
 
 /// What to do next.
@@ -172,6 +174,7 @@ mod tests {
             timeout: secs(1.0),
             threshold: 3,
             assume_ready: false,
+            delay: Duration::ZERO,
         }
     }
 

@@ -18,6 +18,7 @@ pub fn holds(input: &[u8]) {
         timeout: time(&mut input),
         threshold: u32::from(input.next() % 8) + 1,
         assume_ready: input.next() & 1 == 1,
+        delay: Duration::ZERO,
     };
     let watches = usize::from(input.next() % 4);
     let requests = usize::from(input.next() % 3);
