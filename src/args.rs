@@ -1,8 +1,11 @@
-//! The command line as it was typed: which options, which values, which operands. What they mean is for [`crate::plan`].
+//! The command line as it was typed: which options, which values, and how long. What they mean is for [`crate::plan`].
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::SplitWhitespace;
+use std::time::Duration;
 
+use crate::duration::{Sum, is_bare_number, unquoted};
 use crate::expand::{self, Environment, expand};
 use crate::log::Bytes;
 
@@ -19,6 +22,7 @@ pub enum Opt {
     AssumeReady,
     Get,
     Post,
+    Delay,
     Header,
     LogFile,
     Quiet,
@@ -28,14 +32,14 @@ pub enum Opt {
     Version,
 }
 
-/// What there is to know of an option.
+/// What is known of an option.
 #[derive(Debug)]
 struct Known {
     option: Opt,
     name: &'static str,
     /// What its value is called; a flag has none.
     value: &'static str,
-    /// May stand on the line more than once.
+    /// May be given more than once.
     repeatable: bool,
     help: &'static str,
 }
@@ -53,7 +57,7 @@ const fn flag(option: Opt, name: &'static str, help: &'static str) -> Known {
 }
 
 /// All options, in the order of [`Opt`].
-static OPTIONS: [Known; 17] = [
+static OPTIONS: [Known; 18] = [
     repeatable(
         Opt::UntilUnready,
         "--until-unready",
@@ -69,11 +73,12 @@ static OPTIONS: [Known; 17] = [
     single(Opt::IdleAfter, "--idle-after", "DURATION", "silence after which a connection is idle [3s]"),
     single(Opt::Min, "--min", "DURATION", "never end before this [5s, or DURATION if shorter]"),
     single(Opt::Period, "--period", "DURATION", "time from one check to the next [1s]"),
-    single(Opt::Timeout, "--timeout", "DURATION", "the most that one check may take [1s]"),
+    single(Opt::Timeout, "--timeout", "DURATION", "the most that one check or request may take [1s]"),
     single(Opt::Threshold, "--threshold", "N", "how many checks in a row must agree [3]"),
     flag(Opt::AssumeReady, "--assume-ready", "count what is watched as having been ready before"),
-    repeatable(Opt::Get, "--get", "URL", "request this once, before the sleep"),
-    repeatable(Opt::Post, "--post", "URL", "the same by POST: start the app's own drain"),
+    repeatable(Opt::Get, "--get", "URL", "request this once: start the app's own drain"),
+    repeatable(Opt::Post, "--post", "URL", "the same by POST"),
+    single(Opt::Delay, "--delay", "DURATION", "how long to wait before --get and --post [0]"),
     repeatable(Opt::Header, "--header", "'NAME: VALUE'", "add a header to every HTTP request"),
     single(Opt::LogFile, "--log-file", "PATH", "also append the log to PATH, such as /proc/1/fd/2"),
     flag(Opt::Quiet, "--quiet", "no log on stderr, errors aside (also -q)"),
@@ -84,9 +89,13 @@ static OPTIONS: [Known; 17] = [
 ];
 
 impl Opt {
+    fn known(self) -> &'static Known {
+        &OPTIONS[self as usize]
+    }
+
     /// With its dashes.
     pub fn name(self) -> &'static str {
-        OPTIONS[self as usize].name
+        self.known().name
     }
 }
 
@@ -96,22 +105,26 @@ impl fmt::Display for Opt {
     }
 }
 
-/// What is wrong with a line.
+/// What is wrong with a command line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mistake<'a> {
-    /// An option that there is not, and the nearest one if it is near.
+    /// An option that does not exist, and the nearest one if it is near.
     Unknown(&'a [u8], Option<Opt>),
-    /// An option without its value, or a flag with one.
-    Takes(Opt, &'static str),
+    /// An option without its value.
+    NoValue(Opt),
+    /// A flag with a value.
+    Flag(Opt),
     Twice(Opt),
     /// An argument, and the variable in it that is not set.
     Unset(&'a [u8], &'a [u8]),
-    /// The value of an option, and why it is none.
+    /// The value of an option, and what is wrong with it.
     Value(Opt, &'a [u8], &'static str),
-    /// An argument, and why it is no duration.
-    Operand(&'a [u8], &'static str),
-    /// Of the line as a whole.
-    Line(&'static str),
+    /// An argument, and what is wrong with it.
+    Argument(&'a [u8], &'static str),
+    /// What is wrong with the sum of the durations.
+    Sum(&'static str),
+    /// Of the command line as a whole.
+    Whole(&'static str),
 }
 
 impl fmt::Display for Mistake<'_> {
@@ -119,132 +132,274 @@ impl fmt::Display for Mistake<'_> {
         match *self {
             Mistake::Unknown(name, None) => write!(f, "unknown option '{}': see drain-sleep --help", Bytes(name)),
             Mistake::Unknown(name, Some(near)) => write!(f, "unknown option '{}': did you mean {near}?", Bytes(name)),
-            Mistake::Takes(option, what) => write!(f, "{option} takes {what}"),
-            Mistake::Twice(option) => write!(f, "{option} is given twice"),
+            Mistake::NoValue(option) => write!(f, "{option} has no value: write {option}={}", option.known().value),
+            Mistake::Flag(option) => write!(f, "{option} takes no value: write {option} alone"),
+            Mistake::Twice(option) => write!(f, "{option} is given twice: write it once"),
             Mistake::Unset(argument, name) => {
-                write!(f, "'{}': the variable {} is not set", Bytes(argument), Bytes(name))
+                write!(f, "'{}': the variable {} is not set: set it, or write $$ for a $", Bytes(argument), Bytes(name))
             }
             Mistake::Value(option, value, why) => write!(f, "{option}: '{}' {why}", Bytes(value)),
-            Mistake::Operand(operand, why) => write!(f, "'{}' {why}", Bytes(operand)),
-            Mistake::Line(why) => f.write_str(why),
+            Mistake::Argument(argument, why) => write!(f, "'{}' {why}", Bytes(argument)),
+            Mistake::Sum(why) => write!(f, "the sum of the durations {why}"),
+            Mistake::Whole(why) => f.write_str(why),
         }
     }
 }
 
-/// Bytes that all variables may add to a line: as many as Linux takes for a whole line as a rule, execve(2).
+/// The mistakes on a command line. It may have 100,000, so only the first few are kept.
+#[derive(Clone, Debug, Default)]
+pub struct Mistakes<'a> {
+    pub first: Vec<Mistake<'a>>,
+    /// How many others there are.
+    pub others: usize,
+}
+
+impl<'a> Mistakes<'a> {
+    const KEPT: usize = 8;
+
+    pub fn push(&mut self, mistake: Mistake<'a>) {
+        if self.first.len() < Self::KEPT {
+            self.first.push(mistake);
+        } else {
+            self.others += 1;
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+}
+
+/// Bytes that all variables may add to a command line: as many as Linux usually takes for a whole one, execve(2).
 const EXPANSION_MAX: usize = 2 << 20;
 
-/// An argument with its variables expanded, or as it stands where it has none, or they cannot be.
-#[derive(Debug)]
-pub struct Word<'a> {
-    text: Cow<'a, [u8]>,
-    mistake: Option<expand::Error<'a>>,
+/// The arguments, with their variables expanded.
+pub struct Words<'a> {
+    arguments: &'a [&'a [u8]],
+    /// Those that have a `$`, by their index, in order. Most command lines have none.
+    expanded: Vec<Expanded<'a>>,
+}
+
+/// An argument by its index, and what it becomes by its variables.
+struct Expanded<'a> {
+    index: usize,
+    text: Result<Cow<'a, [u8]>, expand::Error<'a>>,
 }
 
 /// Expands the variables in a command line.
-pub fn words<'a>(arguments: &[&'a [u8]], environment: Environment) -> Vec<Word<'a>> {
+pub fn words<'a>(arguments: &'a [&'a [u8]], environment: Environment) -> Words<'a> {
     let mut room = EXPANSION_MAX;
-    let mut words = Vec::with_capacity(arguments.len());
-    for argument in arguments {
-        words.push(match expand(argument, environment, argument.len() + room) {
-            Ok(text) => {
-                room -= text.len().saturating_sub(argument.len());
-                Word { text, mistake: None }
-            }
-            Err(mistake) => Word { text: Cow::Borrowed(argument), mistake: Some(mistake) },
-        });
+    let mut expanded = Vec::new();
+    for (index, argument) in arguments.iter().enumerate() {
+        if argument.contains(&b'$') {
+            let text = expand(argument, environment, argument.len() + room);
+            room -= text.as_ref().map_or(0, |text| text.len().saturating_sub(argument.len()));
+            expanded.push(Expanded { index, text });
+        }
     }
-    words
+    Words { arguments, expanded }
+}
+
+/// One word of the command line: an argument, or a part of one that holds several.
+#[derive(Clone, Copy)]
+struct Word<'a> {
+    text: &'a [u8],
+    /// Its variables cannot be expanded, so that it is as it was typed. A value is not taken from it.
+    unexpanded: Option<&'a expand::Error<'a>>,
+    /// It is a part of an argument.
+    is_part: bool,
+}
+
+/// Gives the words one after another.
+#[derive(Clone)]
+struct Reader<'a> {
+    words: &'a Words<'a>,
+    next_argument: usize,
+    next_expanded: usize,
+    /// What is left of an argument that holds several words, and what is wrong with its variables.
+    parts: SplitWhitespace<'a>,
+    parts_unexpanded: Option<&'a expand::Error<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(words: &'a Words<'a>) -> Reader<'a> {
+        Reader { words, next_argument: 0, next_expanded: 0, parts: "".split_whitespace(), parts_unexpanded: None }
+    }
+
+    fn next(&mut self) -> Option<Word<'a>> {
+        if let Some(part) = self.parts.next() {
+            return Some(Word { text: unquoted(part.as_bytes()), unexpanded: self.parts_unexpanded, is_part: true });
+        }
+        let index = self.next_argument;
+        let argument = self.words.arguments.get(index)?;
+        self.next_argument += 1;
+        let (text, unexpanded) = match self.words.expanded.get(self.next_expanded) {
+            Some(expanded) if expanded.index == index => {
+                self.next_expanded += 1;
+                expanded.text.as_ref().map_or_else(|error| (*argument, Some(error)), |text| (&**text, None))
+            }
+            _ => (*argument, None),
+        };
+        Some(Word { text, unexpanded, is_part: false })
+    }
+
+    /// The next word as the value of an option. One that begins with `--` is not: an option whose value was forgotten must
+    /// not swallow the next option.
+    fn next_value(&mut self) -> Option<Word<'a>> {
+        let mut ahead = self.clone();
+        let word = ahead.next().filter(|word| !word.text.starts_with(b"--"))?;
+        *self = ahead;
+        Some(word)
+    }
+
+    /// Gives the words of an argument one by one, as if each were an argument, if there is an option among them. A value after
+    /// `=` may have spaces.
+    fn split(&mut self, word: Word<'a>) -> bool {
+        let Word { text, unexpanded, is_part } = word;
+        let end = if text.starts_with(b"--") { text.iter().position(|&b| b == b'=') } else { None };
+        let has_spaces = text[..end.unwrap_or(text.len())].iter().any(|b| b.is_ascii_whitespace() || !b.is_ascii());
+        if is_part || !has_spaces {
+            return false;
+        }
+        let parts = str::from_utf8(text).unwrap_or_default().split_whitespace();
+        if parts.clone().nth(1).is_none() || !parts.clone().any(|part| is_option(unquoted(part.as_bytes()))) {
+            return false;
+        }
+        self.parts = parts;
+        self.parts_unexpanded = unexpanded;
+        true
+    }
 }
 
 /// A command line, taken apart.
 #[derive(Debug, Default)]
 pub struct Args<'a> {
-    /// The options that are known, each with its value, in the order of the line.
+    /// The known options, each with its value, in the order of the command line.
     pub options: Vec<(Opt, &'a [u8])>,
-    /// What is left: the durations.
-    pub operands: Vec<&'a [u8]>,
-    /// `--check` or `--install` is on the line, be it with a mistake: there is no drain to keep, so that it fails at once.
+    /// The sum of the durations, as far as they can be read. If it is too long, it is cut to 30 days.
+    pub duration: Option<Duration>,
+    /// There is an argument that is neither an option nor the value of one.
+    pub has_operand: bool,
+    /// `--check` or `--install` was given, even with a bad value. Nothing is drained, so mistakes are fatal at once.
     pub at_once: bool,
-    /// What is wrong. What it is about is in neither of the fields above.
-    pub mistakes: Vec<Mistake<'a>>,
+    pub mistakes: Mistakes<'a>,
 }
 
 impl<'a> Args<'a> {
-    /// Takes a command line apart, without the program's name. It reads on after a mistake: the durations must be found.
-    pub fn parse(words: &'a [Word<'a>]) -> Args<'a> {
-        let mut args = Args { operands: Vec::with_capacity(words.len()), ..Args::default() };
-        let mut words = words.iter().peekable();
+    /// Takes a command line apart, without the program's name. It reads on after a mistake, since the durations must be found.
+    ///
+    /// After a word that looks like an option and was refused, a bare number is taken for its value, which may be a port. It
+    /// counts as a duration only where there is no other.
+    pub fn parse(words: &'a Words<'a>) -> Args<'a> {
+        let mut args = Args::default();
+        let mut reader = Reader::new(words);
+        let (mut sum, mut after_refused) = (Sum::default(), Sum::default());
         let mut options_ended = false;
-        while let Some(word) = words.next() {
-            let text = &*word.text;
-            if options_ended || !is_option(text) {
-                if args.accepts(word) {
-                    args.operands.push(text);
+        let mut option_refused = false;
+        let mut durations_right = true;
+        while let Some(word) = reader.next() {
+            let text = word.text;
+            let follows_refused = std::mem::take(&mut option_refused);
+            let readable = args.accepts(word);
+            if reader.split(word) {
+                args.mistakes.push(Mistake::Argument(text, "holds several arguments: make each an item of its own"));
+            } else if !is_option(text) {
+                args.has_operand = true;
+                option_refused = is_option(unquoted(text));
+                let sum = if follows_refused && is_bare_number(text) { &mut after_refused } else { &mut sum };
+                if let Err(why) = sum.add(text) {
+                    durations_right = false;
+                    if readable {
+                        args.mistakes.push(Mistake::Argument(text, why));
+                    }
                 }
-                continue;
-            }
-            if text == b"--" {
-                options_ended = true;
-                continue;
-            }
-            let equals = text.iter().position(|&b| b == b'=').filter(|_| text.starts_with(b"--"));
-            let name = &text[..equals.unwrap_or(text.len())];
-            let found = find(name);
-            let (Ok(known) | Err(Some(known))) = found else {
-                args.mistakes.push(Mistake::Unknown(name, None));
-                continue;
-            };
-            let value = match (known.value, equals) {
-                ("", None) => Some((word, &b""[..])),
-                ("", Some(_)) => None,
-                (_, Some(at)) => Some((word, &text[at + 1..])),
-                // An option whose value was forgotten must not swallow the next one.
-                (_, None) => words.next_if(|next| !next.text.starts_with(b"--")).map(|next| (next, &*next.text)),
-            };
-            let option = known.option;
-            if found.is_err() {
-                args.mistakes.push(Mistake::Unknown(name, Some(option)));
-                continue; // its value has been passed over, lest it be taken for a duration
-            }
-            args.at_once |= matches!(option, Opt::Check | Opt::Install);
-            let Some((word, value)) = value else {
-                let what = if known.value.is_empty() { "no value" } else { known.value };
-                args.mistakes.push(Mistake::Takes(option, what));
-                continue;
-            };
-            if !known.repeatable && args.has(option) {
-                args.mistakes.push(Mistake::Twice(option));
-            } else if args.accepts(word) {
-                args.options.push((option, value));
+            } else if options_ended {
+                (args.has_operand, option_refused) = (true, true);
+                args.mistakes
+                    .push(Mistake::Argument(text, "follows --, after which there are no options: put it before"));
+            } else if text == b"--" {
+                options_ended = !word.is_part;
+            } else {
+                option_refused = !args.take_option(word, readable, &mut reader);
             }
         }
+        if sum.0.is_none() {
+            sum = after_refused;
+        }
+        if let Err(why) = sum.cap()
+            && durations_right
+        {
+            args.mistakes.push(Mistake::Sum(why));
+        }
+        args.duration = sum.0;
         args
     }
 
-    /// Whether all variables of a word could be expanded; a mistake where not.
-    fn accepts(&mut self, word: &'a Word<'a>) -> bool {
-        let text = &*word.text;
-        self.mistakes.push(match &word.mistake {
-            None => return true,
-            Some(expand::Error::Unset(variable)) => Mistake::Unset(text, variable),
-            Some(expand::Error::TooLong) => Mistake::Operand(text, "becomes too long by its variables"),
-        });
-        false
+    /// Takes in an option and its value. `false`: it was refused, and no value was taken after it.
+    fn take_option(&mut self, word: Word<'a>, readable: bool, reader: &mut Reader<'a>) -> bool {
+        let text = word.text;
+        let equals = text.iter().position(|&b| b == b'=').filter(|_| text.starts_with(b"--"));
+        let name = &text[..equals.unwrap_or(text.len())];
+        let (known, is_near) = match find(name) {
+            Found::Known(known) => (known, false),
+            Found::Near(known) => (known, true),
+            Found::Unknown => {
+                if readable {
+                    self.mistakes.push(Mistake::Unknown(name, None));
+                }
+                return false;
+            }
+        };
+        let option = known.option;
+        let is_flag = known.value.is_empty();
+        let following = if is_flag || equals.is_some() { None } else { reader.next_value() };
+        let readable = following.map_or(readable, |value| self.accepts(value));
+        if is_near {
+            self.mistakes.push(Mistake::Unknown(name, Some(option)));
+            return following.is_some(); // passed over, so that it is not taken for a duration
+        }
+        self.at_once |= matches!(option, Opt::Check | Opt::Install);
+        match (is_flag, equals, following) {
+            (true, Some(_), _) => self.mistakes.push(Mistake::Flag(option)),
+            (false, None, None) => self.mistakes.push(Mistake::NoValue(option)),
+            _ if !known.repeatable && self.has(option) => self.mistakes.push(Mistake::Twice(option)),
+            _ if !readable => {}
+            (_, _, Some(value)) => self.options.push((option, value.text)),
+            (_, equals, None) => {
+                self.options.push((option, equals.map_or(b"", |at| &text[at + 1..])));
+                return true;
+            }
+        }
+        following.is_some()
     }
 
-    /// Whether there is anything on the line that a drain needs, or that a drain is about.
+    /// Whether the variables of a word could be expanded. A mistake where not; those of a part have been told with the whole.
+    fn accepts(&mut self, word: Word<'a>) -> bool {
+        if !word.is_part {
+            match word.unexpanded {
+                None => {}
+                Some(expand::Error::Unset(variable)) => self.mistakes.push(Mistake::Unset(word.text, variable)),
+                Some(expand::Error::TooLong) => {
+                    let why = "becomes longer than 2 MiB by its variables: write something shorter";
+                    self.mistakes.push(Mistake::Argument(word.text, why));
+                }
+            }
+        }
+        word.unexpanded.is_none()
+    }
+
+    /// Whether there is anything on the command line that a drain needs, or that a drain is about.
     pub fn mentions_drain(&self) -> bool {
         let about_drain = |(option, _): &(Opt, _)| !matches!(option, Opt::Install | Opt::Check | Opt::Quiet);
-        !self.has(Opt::Install) || !self.operands.is_empty() || self.options.iter().any(about_drain)
+        !self.has(Opt::Install) || self.has_operand || self.options.iter().any(about_drain)
     }
 
-    /// Whether the option is on the line.
+    /// Whether the option is on the command line.
     pub fn has(&self, option: Opt) -> bool {
         self.value(option).is_some()
     }
 
-    /// The value of an option that is on the line; the first one's.
+    /// The value of an option that is on the command line; the first one's.
     pub fn value(&self, wanted: Opt) -> Option<&'a [u8]> {
         self.options.iter().find(|(option, _)| *option == wanted).map(|(_, value)| *value)
     }
@@ -255,9 +410,16 @@ fn is_option(word: &[u8]) -> bool {
     matches!(word, [b'-', second, ..] if !second.is_ascii_digit() && *second != b'.')
 }
 
-/// The option of this name or, as an error, the nearest one if it is near: two edits away at most, and fewer than half its
-/// letters.
-fn find(name: &[u8]) -> Result<&'static Known, Option<&'static Known>> {
+/// What an option may be.
+enum Found {
+    Known(&'static Known),
+    /// It does not exist, and this one is near.
+    Near(&'static Known),
+    Unknown,
+}
+
+/// The option of this name, or the nearest one if it is near: two edits away at most, and fewer than half its letters.
+fn find(name: &[u8]) -> Found {
     let short = match name {
         b"-q" => Some(Opt::Quiet),
         b"-h" => Some(Opt::Help),
@@ -265,16 +427,16 @@ fn find(name: &[u8]) -> Result<&'static Known, Option<&'static Known>> {
         _ => None,
     };
     if let Some(option) = short {
-        return Ok(&OPTIONS[option as usize]);
+        return Found::Known(option.known());
     }
     for most in 0..=2 {
         for known in &OPTIONS {
             if most * 2 < known.name.len() - "--".len() && within(most, name, known.name.as_bytes()) {
-                return if most == 0 { Ok(known) } else { Err(Some(known)) };
+                return if most == 0 { Found::Known(known) } else { Found::Near(known) };
             }
         }
     }
-    Err(None)
+    Found::Unknown
 }
 
 /// Whether `most` edits at most (a letter more, less or other) make one of the other: the Levenshtein distance.
@@ -308,7 +470,7 @@ impl fmt::Display for Help {
             writeln!(f, "  {name} {value:width$}  {help}")?;
         }
         f.write_str(
-            "\nExit status: 0 slept, 1 slept but a request failed, 2 a mistake on the line (after the sleep), 128+n signal n.\n",
+            "\nExit status: 0 slept, 1 slept but a request failed, 2 a mistake on the command line (after the sleep), 128+n signal n.\n",
         )
     }
 }

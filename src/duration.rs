@@ -41,16 +41,22 @@ impl Sum {
     /// Adds the durations in one argument, which white space separates: `1m 30s` is two. An argument with none is an error.
     ///
     /// # Errors
-    /// What is wrong with the first that is refused, in words that follow the argument. The others count all the same.
+    /// What is wrong with the first that is refused, in words that follow the argument. The others count all the same, and so
+    /// does what is in quotes.
     pub fn add(&mut self, text: &[u8]) -> Result<(), &'static str> {
         let text = str::from_utf8(text).map_err(|_| "is not UTF-8: write 20, 0.5, 1m30s or 500ms")?;
         let mut parts = text.split_whitespace().peekable();
         let mut added = parts.peek().map(|_| ()).ok_or("is blank: write 20, 0.5, 1m30s or 500ms");
         for part in parts {
-            let part = parse(part);
-            added = added.and(part.map(|_| ()).map_err(Error::why));
-            let counts = match part {
-                Ok(part) => part,
+            let inner = part.trim_matches(QUOTES);
+            let part_read = parse(inner);
+            added = added.and(match part_read {
+                Ok(_) if inner.len() < part.len() => Err("has quotes in it, which no shell takes away: leave them out"),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.why()),
+            });
+            let counts = match part_read {
+                Ok(read) => read,
                 Err(Error::TooLong { .. }) => LONGEST,
                 Err(Error::Malformed(_)) => continue,
             };
@@ -74,6 +80,23 @@ impl Sum {
     }
 }
 
+const QUOTES: [char; 2] = ['\'', '"'];
+
+/// A word without the quotes around it, which YAML has kept where a shell would take them away.
+pub fn unquoted(word: &[u8]) -> &[u8] {
+    str::from_utf8(word).map_or(word, |word| word.trim_matches(QUOTES).as_bytes())
+}
+
+/// Whether a word is a number without a unit: a duration in seconds, if it is not a port.
+pub fn is_bare_number(word: &[u8]) -> bool {
+    let word = unquoted(word);
+    !word.is_empty() && word.iter().all(|&b| is_of_number(b))
+}
+
+fn is_of_number(b: u8) -> bool {
+    b.is_ascii_digit() || b == b'.'
+}
+
 /// One duration without white space: a bare number of seconds, `infinity`, or numbers with units.
 fn parse(text: &str) -> Result<Duration, Error> {
     if text.eq_ignore_ascii_case("infinity") || text.eq_ignore_ascii_case("inf") {
@@ -82,15 +105,14 @@ fn parse(text: &str) -> Result<Duration, Error> {
     if text.starts_with(['-', '+']) {
         return Err(Error::Malformed("has a sign: write 20, 0.5, 1m30s or 500ms"));
     }
-    let of_number = |b: u8| b.is_ascii_digit() || b == b'.';
-    if text.bytes().all(of_number) {
+    if text.bytes().all(is_of_number) {
         return bare(text.as_bytes());
     }
     let mut sum = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
-        let unit = rest.bytes().position(|b| !of_number(b)).unwrap_or(rest.len());
-        let length = rest.bytes().skip(unit).position(of_number).map_or(rest.len(), |length| unit + length);
+        let unit = rest.bytes().position(|b| !is_of_number(b)).unwrap_or(rest.len());
+        let length = rest.bytes().skip(unit).position(is_of_number).map_or(rest.len(), |length| unit + length);
         let (part, after) = rest.split_at(length);
         sum = sum.saturating_add(with_unit(part, unit)?);
         rest = after;

@@ -159,8 +159,8 @@ impl fmt::Write for Line {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Bytes of an argument, shown as they are where they are ASCII and escaped where not. What is long is cut, so that the
-/// line still has room for what there is to say about it.
+/// Bytes of an argument, shown as they are where they are printable ASCII and escaped where not, on stdout as well. What is
+/// long is cut, so that the line still has room for what there is to say about it.
 pub struct Bytes<'a>(pub &'a [u8]);
 
 const SHOWN_MAX: usize = 200;
@@ -169,7 +169,7 @@ impl fmt::Display for Bytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for &byte in self.0.iter().take(SHOWN_MAX) {
             match byte {
-                0..=0x7f => f.write_char(char::from(byte))?,
+                b' '..=b'~' => f.write_char(char::from(byte))?,
                 _ => write!(f, "\\x{byte:02x}")?,
             }
         }

@@ -36,7 +36,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     run(&arguments)
 }
 
-/// Does what the line says, and exits there and then: there is nothing to be cleaned up, and no code for it then.
+/// Does what the command line says, and exits there and then: there is nothing to be cleaned up, and no code for it then.
 fn run(arguments: &[&[u8]]) -> ! {
     let words = args::words(arguments, &sys::variable);
     let args = Args::parse(&words);
@@ -84,6 +84,9 @@ fn at_once(args: &Args, arguments: &[&[u8]]) -> ! {
     }
     if let Some(plan) = &plan {
         status = status.max(print(format_args!("{plan}\n")));
+        for warning in plan.warnings() {
+            status = status.max(print(format_args!("warning: {warning}\n")));
+        }
     }
     sys::exit(status)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::args::{Args, Mistake, Opt};
+use crate::args::{Args, Mistake, Mistakes, Opt};
 use crate::drain::Rules;
 use crate::duration::{Seconds, Sum};
 use crate::failsafe::DEFAULT_MIN;
@@ -20,6 +20,9 @@ const DEFAULT_SECOND: Duration = Duration::from_secs(1);
 const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(3);
 const DEFAULT_THRESHOLD: u32 = 3;
 const MOST_THRESHOLD: u64 = 1000;
+/// `terminationGracePeriodSeconds` where the pod does not say (`DefaultTerminationGracePeriodSeconds` in
+/// k8s.io/api/core/v1/types.go).
+const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 /// A whole plan.
 #[derive(Debug)]
@@ -58,10 +61,10 @@ pub struct Header<'a> {
     pub value: &'a [u8],
 }
 
-/// What is wrong on the line, and how long to sleep all the same.
+/// What is wrong on the command line, and how long to sleep all the same.
 #[derive(Debug)]
 pub struct Refused<'a> {
-    pub mistakes: Vec<Mistake<'a>>,
+    pub mistakes: Mistakes<'a>,
     pub sleep: Duration,
 }
 
@@ -72,26 +75,15 @@ impl<'a> Plan<'a> {
     /// All mistakes, those of [`Args`] included.
     pub fn new(args: &Args<'a>) -> Result<Plan<'a>, Refused<'a>> {
         let mut mistakes = args.mistakes.clone();
-        if args.operands.is_empty() {
-            mistakes.push(Mistake::Line("no DURATION: say how long to sleep, such as 20s"));
+        let words_right = mistakes.is_empty();
+        if !args.has_operand {
+            mistakes.push(Mistake::Whole("no DURATION: say how long to sleep, such as 20s"));
         }
-        let mut sum = Sum::default();
-        let mut all_right = true;
-        for operand in &args.operands {
-            if let Err(why) = sum.add(operand) {
-                mistakes.push(Mistake::Operand(operand, why));
-                all_right = false;
-            }
-        }
-        if sum.cap().is_err() && all_right {
-            mistakes.push(Mistake::Line(
-                "the sum of the durations is more than 30 days: for a sleep without end write infinity",
-            ));
-        }
+        let duration = args.duration.unwrap_or_default();
         let mut plan = Plan {
             rules: Rules {
-                duration: sum.0.unwrap_or_default(),
-                min: sum.0.unwrap_or(DEFAULT_MIN).min(DEFAULT_MIN),
+                duration,
+                min: args.duration.unwrap_or(DEFAULT_MIN).min(DEFAULT_MIN),
                 period: DEFAULT_SECOND,
                 timeout: DEFAULT_SECOND,
                 threshold: DEFAULT_THRESHOLD,
@@ -108,10 +100,68 @@ impl<'a> Plan<'a> {
                 mistakes.push(Mistake::Value(option, value, why));
             }
         }
+        if words_right {
+            plan.check_together(args, &mut mistakes);
+        }
         if mistakes.is_empty() {
             return Ok(plan);
         }
-        Err(Refused { mistakes, sleep: sum.0.unwrap_or(plan.rules.min) })
+        Err(Refused { mistakes, sleep: args.duration.unwrap_or(plan.rules.min) })
+    }
+
+    /// Finds the mistakes that no option makes alone.
+    fn check_together(&self, args: &Args<'a>, mistakes: &mut Mistakes<'a>) {
+        let Rules { duration, delay, .. } = self.rules;
+        let requests = args.has(Opt::Get) || args.has(Opt::Post);
+        if requests && args.duration == Some(Duration::ZERO) {
+            mistakes.push(Mistake::Whole("a DURATION of 0 leaves no time for --get and --post: sleep longer"));
+        } else if let Some(value) = args.value(Opt::Delay) {
+            if !requests {
+                mistakes
+                    .push(Mistake::Whole("--delay has no --get or --post to wait before: add one, or leave it out"));
+            } else if args.duration.is_some() && delay >= duration {
+                let why = "leaves no time for --get and --post: write less than DURATION";
+                mistakes.push(Mistake::Value(Opt::Delay, value, why));
+            }
+        }
+        let may_speak_http = |(option, value): &(Opt, &[u8])| match option {
+            Opt::Get | Opt::Post => true,
+            Opt::UntilUnready => matches!(target(value), Ok(Target::Http(_)) | Err(_)),
+            _ => false,
+        };
+        if !self.headers.is_empty() && !args.options.iter().any(may_speak_http) {
+            let why = "--header has no HTTP request to go with: it needs --get, --post or --until-unready http://...";
+            mistakes.push(Mistake::Whole(why));
+        }
+    }
+
+    /// What is allowed but is hardly meant, in words for the user.
+    pub fn warnings(&self) -> impl Iterator<Item = &'static str> {
+        let Rules { duration, min, .. } = self.rules;
+        let watches = !self.watches.is_empty();
+        let warnings = [
+            (
+                watches && min >= duration,
+                "--min (5s unless given) leaves no room before DURATION, so nothing can end the drain early",
+            ),
+            (
+                watches && self.all_checks() >= duration,
+                "--threshold checks at --period leave no room before DURATION, so nothing can end the drain early",
+            ),
+            (
+                duration >= DEFAULT_GRACE_PERIOD,
+                "DURATION takes up all of the default grace period, 30s: set terminationGracePeriodSeconds to more than DURATION",
+            ),
+        ];
+        warnings.into_iter().filter_map(|(holds, warning)| holds.then_some(warning))
+    }
+
+    /// The time from the first check to the last one that an early end takes at least.
+    fn all_checks(&self) -> Duration {
+        let Rules { period, threshold, assume_ready, .. } = self.rules;
+        // An idle port that something listens at holds from the first check on. Anything else must be ready first.
+        let ready_first = !assume_ready && self.watches.iter().any(|watch| !matches!(watch.target, Target::Idle(_)));
+        period.saturating_mul(if ready_first { threshold } else { threshold - 1 })
     }
 
     /// Takes in one option. What is wrong with its value is told in words that follow the value.
@@ -119,7 +169,7 @@ impl<'a> Plan<'a> {
         match option {
             Opt::UntilUnready => self.watches.push(Watch { text: value, target: target(value)? }),
             Opt::UntilIdle => {
-                let port = url::port_number(value).ok_or("is no port: write a number from 1 to 65535")?;
+                let port = url::port_number(value).ok_or("is not a port: write a number from 1 to 65535")?;
                 self.watches.push(Watch { text: value, target: Target::Idle(port) });
             }
             Opt::Get => self.requests.push(request(Method::Get, value)?),
@@ -137,8 +187,9 @@ impl<'a> Plan<'a> {
             Opt::IdleAfter => return read_duration(value, SHORTEST, &mut self.idle_after),
             Opt::Threshold => {
                 let number = decimal(value).filter(|number| (1..=MOST_THRESHOLD).contains(number));
-                self.rules.threshold = number.ok_or("is no number from 1 to 1000")? as u32;
+                self.rules.threshold = number.ok_or("is not a number from 1 to 1000")? as u32;
             }
+            Opt::Delay => return read_duration(value, Duration::ZERO, &mut self.rules.delay),
             Opt::AssumeReady => self.rules.assume_ready = true,
             Opt::LogFile | Opt::Quiet | Opt::Check | Opt::Install | Opt::Help | Opt::Version => {}
         }
@@ -152,7 +203,7 @@ fn read_duration(value: &[u8], least: Duration, into: &mut Duration) -> Result<(
     let read = sum.add(value).and(sum.cap());
     *into = sum.0.unwrap_or(*into);
     if *into < least {
-        return read.and(Err("is less than 10ms"));
+        return read.and(Err("is less than 10ms, the least there is"));
     }
     read
 }
@@ -160,16 +211,20 @@ fn read_duration(value: &[u8], least: Duration, into: &mut Duration) -> Result<(
 fn request(method: Method, value: &[u8]) -> Result<Request<'_>, &'static str> {
     match target(value)? {
         Target::Http(url) => Ok(Request { method, text: value, url }),
-        _ => Err("is no http:// URL"),
+        _ => Err("is not an http:// URL"),
     }
 }
 
 /// The plan in one line.
 impl fmt::Display for Plan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Rules { duration, min, period, timeout, threshold, assume_ready, .. } = self.rules;
+        let Rules { duration, min, period, timeout, threshold, assume_ready, delay } = self.rules;
         for request in &self.requests {
-            write!(f, "{request}, ")?;
+            write!(f, "{request}")?;
+            if !delay.is_zero() {
+                write!(f, " after {}", Seconds(delay))?;
+            }
+            f.write_str(", ")?;
         }
         if self.watches.is_empty() {
             write!(f, "sleeping {}", Seconds(duration))?;

@@ -107,8 +107,11 @@ impl fmt::Display for Reason<'_> {
 
 /// Says what is wrong on the line.
 pub fn mistakes(refused: &Refused) -> i32 {
-    for mistake in &refused.mistakes {
+    for mistake in &refused.mistakes.first {
         log::error(format_args!("error: {mistake}"));
+    }
+    if refused.mistakes.others > 0 {
+        log::error(format_args!("error: mistakes that are not shown: {}", refused.mistakes.others));
     }
     EXIT_USAGE
 }

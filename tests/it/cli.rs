@@ -5,14 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::support::{each, program, run, run_command};
 
-/// `--check` takes the line, and says this.
+/// `--check` takes the command line, and says this.
 fn accepted(arguments: &[&str], says: &str) {
     let run = run(&[&["--check"], arguments].concat());
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{arguments:?}");
     assert!(run.stdout.contains(says), "{arguments:?}: {}", run.stdout);
 }
 
-/// `--check` refuses the line at once, in one line that says this.
+/// `--check` refuses the command line at once, in one line that says this.
 fn refused(arguments: &[&str], says: &str) {
     let run = run(&[&["--check"], arguments].concat());
     assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{arguments:?}");
@@ -56,8 +56,13 @@ fn durations() {
         (&["99999999999999999999"], "30 days"),
         (&[], "no DURATION"),
         (&["--"], "no DURATION"),
-        (&["--", "--min"], "'--min' has a sign"),
-        (&["--", "--", "20"], "'--' has a sign"),
+        (&["--", "--min"], "'--min' follows --"),
+        (&["--", "--", "20"], "'--' follows --"),
+        (&["20d", "20d"], "the sum of the durations is more than 30 days"),
+        (&["'20s'"], "''20s'' has quotes in it"),
+        (&["\"20s\""], "has quotes in it"),
+        (&["'1m 30s'"], "''1m 30s'' has quotes in it"),
+        (&["'20x'"], "''20x'' has an unknown unit"),
     ];
     each(rows, |(arguments, says)| refused(arguments, says));
     let bytes = run_command(program(&["--check"]).arg(OsStr::from_bytes(b"20\xff")));
@@ -93,9 +98,15 @@ fn options() {
         &["20", "--get", URL, "--post", "http://unix:/a:/b"],
         &format!("GET {URL}, POST http://unix:/a:/b, sleeping 20s"),
     );
+    accepted(&["20", "--post", URL, "--delay", "19.999"], &format!("POST {URL} after 19.999s, sleeping 20s\n"));
+    accepted(&["20", "--get", URL, "--delay=0"], &format!("GET {URL}, sleeping 20s\n"));
+    for speaks_http in ["--get", "--post", "--until-unready"] {
+        accepted(&["20", "--header", "A: --b c", speaks_http, URL], URL);
+    }
+    accepted(&["20", "--header=A: b", "--until-unready", "http://unix:/a:/b", "--until-unready=tcp://[::1]:1"], "20s");
     let rows: &[(&[&str], &str)] = &[
-        (&["20", "--min"], "--min takes DURATION"),
-        (&["20", "--min", "--period", "5"], "--min takes DURATION"),
+        (&["20", "--min"], "--min has no value: write --min=DURATION"),
+        (&["20", "--min", "--period", "5"], "--min has no value"),
         (&["20", "--min="], "--min: '' is blank"),
         (&["20", "--min", "-5"], "--min: '-5' has a sign"),
         (&["20", "--min", "40d"], "--min: '40d' is more than 30 days"),
@@ -104,20 +115,40 @@ fn options() {
         (&["20", "--period=9ms"], "--period: '9ms' is less than 10ms"),
         (&["20", "--timeout=0"], "--timeout: '0' is less"),
         (&["20", "--idle-after=0"], "--idle-after: '0' is less"),
-        (&["20", "--threshold=0"], "--threshold: '0' is no number"),
+        (&["20", "--period=0"], "--period: '0' is less than 10ms"),
+        (&["20", "--timeout=9.999ms"], "--timeout: '9.999ms' is less than 10ms"),
+        (&["20", "--idle-after=9ms"], "--idle-after: '9ms' is less than 10ms"),
+        (&["20", "--min=--5"], "--min: '--5' has a sign"),
+        (&["20", "--threshold=0"], "--threshold: '0' is not a number"),
         (&["20", "--threshold=1001"], "1001"),
         (&["20", "--threshold=+3"], "+3"),
         (&["20", "--threshold=3.0"], "3.0"),
-        (&["20", "--until-idle=0"], "--until-idle: '0' is no port"),
+        (&["20", "--until-idle=0"], "--until-idle: '0' is not a port"),
         (&["20", "--until-idle=65536"], "65536"),
         (&["20", "--until-idle=+80"], "+80"),
         (&["20", "--until-idle=:80"], ":80"),
+        (&["20", "--delay=5"], "--delay has no --get or --post to wait before"),
+        (&["20", "--delay=0"], "--delay has no --get or --post to wait before"),
+        (&["20", "--delay=20", "--post", URL], "--delay: '20' leaves no time for --get and --post"),
+        (&["20", "--delay=21s", "--get", URL], "--delay: '21s' leaves no time"),
+        (&["infinity", "--delay=inf", "--get", URL], "--delay: 'inf' leaves no time"),
+        (&["20", "--delay=-1", "--get", URL], "--delay: '-1' has a sign"),
+        (&["0", "--get", URL], "a DURATION of 0 leaves no time for --get and --post"),
+        (&["0", "--post", URL, "--delay=1"], "a DURATION of 0 leaves no time for --get and --post"),
+        (&["0s", "0", "--post", URL], "a DURATION of 0 leaves no time"),
+        (&["20", "--header=A: b"], "--header has no HTTP request to go with"),
+        (&["20", "--header=A: b", "--until-unready=grpc://localhost:80"], "--header has no HTTP request to go with"),
+        (&["20", "--header=A: b", "--until-unready=tcp://localhost:80"], "--header has no HTTP request to go with"),
+        (&["20", "--header=A: b", "--until-idle=80"], "--header has no HTTP request to go with"),
+        (&["20", "--header=A: b", "--until-unready=localhost:80"], "unknown scheme"),
+        (&["20 --until-idle 8080"], "'20 --until-idle 8080' holds several arguments: make each an item of its own"),
+        (&["20", "--until-idle 8080"], "'--until-idle 8080' holds several arguments"),
         (&["20", "--header=X"], "no colon"),
         (&["20", "--header=Connection: x"], "the program's own"),
         (&["20", "--header=content-length: 1"], "the program's own"),
         (&["20", "--header=Transfer-Encoding:"], "the program's own"),
         (&["20", "--header=Host:"], "names no host"),
-        (&["20", "--header=Host: a", "--header=host: b"], "second Host"),
+        (&["20", "--header=Host: a", "--header=host: b", "--get", URL], "second Host"),
         (&["20", "--header=A: b\r\nC: d"], "control character"),
         (&["20", "--header=A b: c"], "no name"),
         (&["20", "--header=: c"], "no name"),
@@ -138,7 +169,7 @@ fn options_of_help() -> Vec<(String, bool)> {
 fn each_option() {
     const REPEATABLE: [&str; 5] = ["--until-unready", "--until-idle", "--get", "--post", "--header"];
     let all = options_of_help();
-    assert_eq!(all.len(), 17, "{all:?}");
+    assert_eq!(all.len(), 18, "{all:?}");
     each(&all, |(name, takes_value)| {
         let name = name.as_str();
         if !takes_value {
@@ -146,19 +177,21 @@ fn each_option() {
             accepted(&["20", name, name], "");
             return;
         }
-        refused(&["20", name], &format!("{name} takes "));
-        refused(&["20", name, "--quiet"], &format!("{name} takes "));
+        refused(&["20", name], &format!("{name} has no value"));
+        refused(&["20", name, "--quiet"], &format!("{name} has no value"));
         let value = match name {
             "--until-unready" | "--get" | "--post" => "http://localhost/",
             "--header" => "A: b",
-            _ => "80",
+            _ => "8",
         };
-        accepted(&[name, value, "20"], "20s");
-        accepted(&["20", &format!("{name}={value}")], "20s");
+        let rest = ["20", "--get=http://localhost/"];
+        accepted(&[&[name, value], &rest[..]].concat(), "20s");
+        accepted(&[&rest[..], &[&format!("{name}={value}")]].concat(), "20s");
+        let twice = [&rest[..], &[name, value, name, value]].concat();
         if REPEATABLE.contains(&name) {
-            accepted(&["20", name, value, name, value], "20s");
+            accepted(&twice, "20s");
         } else {
-            refused(&["20", name, value, name, value], &format!("{name} is given twice"));
+            refused(&twice, &format!("{name} is given twice"));
         }
     });
 }
@@ -261,8 +294,21 @@ fn variables() {
     for argument in ["$$(TIME)", "$TIME", "$(TIME", "$(TIME)$(OPT)"] {
         assert_eq!(check(&[argument]).status, 2, "{argument}");
     }
-    let unset = check(&["20", "--min", "$(TYPO)"]);
-    assert!(unset.status == 2 && unset.says("the variable TYPO is not set"), "{}", unset.stderr);
+    let rows: &[&[&str]] = &[
+        &["20", "--min", "$(TYPO)"],
+        &["20", "--min=$(TYPO)"],
+        &["20", "--$(TYPO)"],
+        &["20", "$(TYPO)"],
+        &["$(TYPO)"],
+        &["20 $(TYPO)"],
+        &["20", "--delay=1", "--post", "$(TYPO)"],
+        &["20", "--header=A: b", "--until-unready=http://$(TYPO)/"],
+    ];
+    each(rows, |arguments| {
+        let unset = check(arguments);
+        assert!(unset.status == 2 && unset.says("the variable TYPO is not set"), "{arguments:?}: {}", unset.stderr);
+        assert_eq!(unset.lines().len(), 1, "it is told once: {arguments:?}: {}", unset.stderr);
+    });
 }
 
 #[test]
@@ -279,6 +325,49 @@ fn help_and_version_win() {
 fn installing() {
     accepted(&["--install", "/drain/"], "installing to '/drain/'\n");
     accepted(&["--install=/drain/x", "20"], "installing to '/drain/x'\nsleeping 20s\n");
+    accepted(&["--install", "/a\x1b[1m\nb\r\u{ff15}"], "installing to '/a\\x1b[1m\\x0ab\\x0d\\xef\\xbc\\x95'\n");
+}
+
+/// Plans that are allowed but hardly meant: what `--check` warns of after the plan, in order.
+#[test]
+fn warnings() {
+    const MIN: &str = "warning: --min ";
+    const CHECKS: &str = "warning: --threshold checks at --period ";
+    const GRACE: &str = "warning: DURATION takes up all of the default grace period";
+    let unready = "--until-unready=tcp://localhost:1";
+    let idle = "--until-idle=80";
+    let rows: &[(&[&str], &[&str])] = &[
+        (&["29.999"], &[]),
+        (&["30"], &[GRACE]),
+        (&["infinity"], &[GRACE]),
+        (&["1", "--min=2"], &[]),
+        // The default of --min is cut to DURATION.
+        (&["5", idle], &[MIN]),
+        (&["5.001", idle], &[]),
+        (&["20", "--min=20", idle], &[MIN]),
+        (&["20", "--min=19.999", idle], &[]),
+        (&["1m", "--min=1m", "--period=30", idle], &[MIN, CHECKS, GRACE]),
+        // The first check is at once, and the third two periods later.
+        (&["2", "--min=0", idle], &[CHECKS]),
+        (&["2.001", "--min=0", idle], &[]),
+        (&["2", "--min=0", unready, "--assume-ready"], &[CHECKS]),
+        (&["2.001", "--min=0", unready, "--assume-ready"], &[]),
+        // What stops being ready must have been ready in one check before.
+        (&["3", "--min=0", unready], &[CHECKS]),
+        (&["3.001", "--min=0", unready], &[]),
+        (&["3", "--min=0", idle, unready], &[CHECKS]),
+        (&["3.001", "--min=0", idle, unready], &[]),
+        (&["1", "--min=0", "--threshold=1", unready], &[CHECKS]),
+        (&["0.001", "--min=0", "--threshold=1", idle], &[]),
+        (&["1", "--min=0", "--period=inf", idle], &[CHECKS]),
+    ];
+    each(rows, |(arguments, warnings)| {
+        let run = run(&[&["--check"], *arguments].concat());
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{arguments:?}");
+        let warned: Vec<_> = run.stdout.lines().skip(1).collect();
+        let agree = warned.iter().zip(*warnings).all(|(line, begins)| line.starts_with(begins));
+        assert!(agree && warned.len() == warnings.len(), "{arguments:?}: {}", run.stdout);
+    });
 }
 
 #[test]

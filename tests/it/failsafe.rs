@@ -47,6 +47,49 @@ fn a_mistake_sleeps_all_the_same() {
         (&["0.3", "--min", "--period", "1"], 300),
         (&["0.3", "--min"], 300),
         (&["0", "--frobnicate"], 0),
+        // A bare number after an option that was refused is its value, which may be a port, as long as there is a duration.
+        (&["0.3", "--wait-for-idle", "8080"], 300),
+        (&["-p", "8080", "0.3"], 300),
+        (&["-p", "8080", "300ms", "-q2", "99999999999999999999"], 300),
+        (&["0.3", "--quiet=yes", "8080"], 300),
+        (&["0.3", "--asume-ready", "8080"], 300),
+        (&["0.3", "--until-idl=80", "8080"], 300),
+        (&["0.3", "--", "--until-idle", "8080"], 300),
+        (&["0.3", "--$(NO_SUCH_VARIABLE)", "8080"], 300),
+        (&["0.3", "'--until-idle'", "8080"], 300),
+        (&["0.3", "--wait-for-idle", "'8080'"], 300),
+        (&["--frobnicate", "200ms", "0.1"], 300),
+        (&["--frobnicate", "0.2", "--get", "x", "--min", "5"], 200),
+        (&["--perid", "5", "0.1", "0.2"], 300),
+        // An option that is near one with a value takes one, which never begins with two dashes.
+        (&["--perid", "--quiet", "0.3"], 300),
+        // All of it in one argument.
+        (&["0.3s --until-idle 8080"], 300),
+        (&["0.3 --wait-for-idle 8080"], 300),
+        (&["0.3 --until-idle=8080"], 300),
+        (&["-p 8080 0.3"], 300),
+        (&["--until-idle 8080 0.3"], 300),
+        (&["--perid 5 0.3"], 300),
+        (&["0.1 0.2 --min 60s --until-unready http://localhost/"], 300),
+        (&["0.3", "--until-idle 8080"], 300),
+        (&["--period 5", "0.3"], 300),
+        (&["0.1 --until-idle", "8080", "0.2"], 300),
+        (&["'0.3 --until-idle 8080'"], 300),
+        (&["0.3\n--until-idle\u{a0}8080\n"], 300),
+        (&["0.3 --until-idle $(NO_SUCH_VARIABLE)"], 300),
+        (&["x --min 0.3"], 300),
+        // What is in quotes.
+        (&["'0.3s'"], 300),
+        (&["\"0.3\""], 300),
+        (&["'0.1 200ms'"], 300),
+        (&["x", "--min", "'0.3'"], 300),
+        // What is right in itself but not together.
+        (&["0.3", "--delay", "1", "--get", "http://localhost/"], 300),
+        (&["0.3", "--delay", "0.1"], 300),
+        (&["0", "--post", "http://localhost/"], 0),
+        (&["0.3", "--header", "A: b"], 300),
+        // An argument counts as far as its variables leave it readable.
+        (&["0.3 $(NO_SUCH_VARIABLE)"], 300),
         // --min in its place where there is none, and what can be read of nothing is five seconds.
         (&["x", "--min", "0.3"], 300),
         (&["--min", "0.3"], 300),
@@ -69,6 +112,8 @@ fn what_is_too_long() {
         (&["1M"], "2592000s"),
         (&["20d", "20d"], "2592000s"),
         (&["99999999999999999999"], "2592000s"),
+        (&["99999999999999999999", "99999999999999999999s", "x"], "2592000s"),
+        (&["-p", "99999999999999999999"], "2592000s"),
         (&["bogus", "--min", "40d"], "2592000s"),
         (&["infinity", "--bogus"], "infinity"),
     ];
@@ -105,6 +150,11 @@ fn the_mistake_is_also_in_the_log_file() {
     let run = run(&["0.1", "--quiet", "--bogus", "--log-file", file.to_str().unwrap()]);
     let log = fs::read_to_string(&*file).unwrap();
     assert!(run.says("unknown option '--bogus'") && log.contains("unknown option '--bogus'"), "{run:?}: {log}");
+
+    let file = fresh_path("log");
+    let run = run_command(&mut program(&[&format!("0.1 --log-file {}", file.display())]));
+    let log = fs::read_to_string(&*file).unwrap();
+    assert!(run.says("holds several arguments") && log.contains("holds several arguments"), "{run:?}: {log}");
 }
 
 /// As long as Linux lets a line and an argument be, and of any bytes.
@@ -118,6 +168,13 @@ fn a_line_like_no_other() {
         program(&["0.3", &long, "--min", &long]).arg(OsStr::from_bytes(b"\xff\n")).arg(format!("--{long}")),
     );
     assert!(run.status == 2 && run.lasted(300) && run.lines().len() == 6, "{run:?}");
+
+    let mut words = vec!["bogus"; 100_000];
+    words.push("8");
+    let run = run_command(&mut program(&words));
+    assert!(run.status == 2 && run.lasted(8000), "{:?}", run.took);
+    assert_eq!(run.lines().len(), 11, "the first few mistakes, how many others, and the sleep");
+    assert!(run.says("error: mistakes that are not shown: 99992"), "{}", run.stderr);
 }
 
 /// What std and libc do where they cannot go on, such as without memory.

@@ -151,7 +151,10 @@ fn what_is_sent() {
     for (path, message) in [("", &b"\0\0\0\0\0"[..]), ("/", b"\0\0\0\0\0"), ("/a.B%2fc", b"\0\0\0\0\x07\x0a\x05a.B/c")]
     {
         let url = format!("grpc://{address}{path}");
-        let verdict = first_verdict(&url, &["--timeout=60", "--header=X-Secret: 1", "--header=Host: elsewhere"]);
+        let verdict = first_verdict(
+            &url,
+            &["--timeout=60", "--header=X-Secret: 1", "--header=Host: elsewhere", "--get=http://127.0.0.1:1/"],
+        );
         assert_eq!(verdict, "ready (SERVING)", "{url}");
         let [settings, headers, data] = calls.recv().unwrap();
         assert_eq!((settings.kind, headers.kind, data.kind), (SETTINGS, HEADERS, DATA));

@@ -180,8 +180,8 @@ fn failures() {
 #[test]
 fn mistaken_itself() {
     for (arguments, says) in [
-        (&["--install"][..], "--install takes PATH"),
-        (&["--install", "--min", "0.1", "0.1"], "--install takes PATH"),
+        (&["--install"][..], "--install has no value"),
+        (&["--install", "--min", "0.1", "0.1"], "--install has no value"),
         (&["--install=$(NO_SUCH_VARIABLE)", "0.1"], "NO_SUCH_VARIABLE"),
         (&["--check=yes", "0.1"], "--check takes no value"),
     ] {

@@ -217,10 +217,3 @@ fn a_failure_does_not_stop_the_checks() {
         run(&["60", "--until-unready", &url(address), "--post", &post, "--period=10ms", "--min=0", "--timeout=60"]);
     assert!(run.status == 1 && run.says("drained after "), "{run:?}");
 }
-
-#[test]
-fn no_time_is_left() {
-    let (address, _) = crate::support::answers(&[200]);
-    let run = run(&["0", "--get", &url(address)]);
-    assert!(run.status == 1 && run.says("no time was left"), "{run:?}");
-}

@@ -51,7 +51,7 @@ fn the_readme_has_the_same_defaults() {
     };
     let defaults = with_default(&mut { listed });
     assert_eq!(with_default(&mut { table }), defaults);
-    assert_eq!(defaults.len(), 5, "{defaults:?}");
+    assert_eq!(defaults.len(), 6, "{defaults:?}");
 }
 
 /// The README's log is one that there is: its first line is what `--check` says of the README's own example.

@@ -1,19 +1,15 @@
-//! The whole command line, with its environment: what is typed is what is meant, and whatever is wrong with it, the durations
-//! that can be read are slept.
+//! The whole command line, with its environment. What must hold of any, of one that is accepted and then changed in a known
+//! way, and of durations whose sum is known since they were put together here.
 
 use std::time::Duration;
 
-use drain_sleep::args::{self, Args, Opt};
-use drain_sleep::duration::{FOREVER, LONGEST, Seconds, Sum};
+use drain_sleep::args::{self, Args};
+use drain_sleep::duration::{FOREVER, LONGEST, Seconds, Sum, unquoted};
 use drain_sleep::http::Method;
 use drain_sleep::plan::{Plan, Target};
 
-use self::durations::total;
-use self::words::Line;
+use super::Bytes;
 use super::url::write;
-
-mod durations;
-mod words;
 
 /// The value of `$(A)`, and the arguments, a line each. `$(N)` is a line end.
 pub fn holds(input: &[u8]) {
@@ -27,26 +23,20 @@ pub fn holds(input: &[u8]) {
     };
     let words = args::words(&arguments, &environment);
     let args = Args::parse(&words);
-    let expected = Line::read(&arguments, variable);
-    let options: Vec<_> = expected.options.iter().map(|(option, value)| (*option, value.as_slice())).collect();
-    assert_eq!((&args.options, &args.operands), (&options, &expected.operands.iter().map(Vec::as_slice).collect()));
-    assert_eq!((args.mistakes.is_empty(), args.at_once), (!expected.mistaken, expected.at_once));
-
-    let (sum, readable) = total(&args.operands);
     match Plan::new(&args) {
         Ok(plan) => {
-            assert!(readable && !expected.mistaken && !plan.to_string().is_empty());
-            assert_eq!(Some(plan.rules.duration), sum);
+            assert!(args.mistakes.is_empty() && args.duration == Some(plan.rules.duration));
             is_sane(&plan);
             is_the_same_when_written_out(&plan);
+            keeps_its_duration_whatever_is_wrong(&plan, &arguments, variable);
         }
         Err(refused) => {
-            let min = args.value(Opt::Min).and_then(|min| total(&[min]).0);
-            assert_eq!(refused.sleep, sum.or(min).unwrap_or(Duration::from_secs(5)));
-            assert!(!refused.mistakes.is_empty());
-            assert!(refused.mistakes.iter().all(|mistake| !mistake.to_string().is_empty()));
+            assert!(refused.sleep <= LONGEST || refused.sleep == FOREVER);
+            assert!(!refused.mistakes.is_empty() && refused.mistakes.first.len() <= 8);
+            assert!(refused.mistakes.first.iter().all(|mistake| !mistake.to_string().is_empty()));
         }
     }
+    is_the_sum_of_its_parts(input);
 }
 
 fn is_sane(plan: &Plan) {
@@ -54,10 +44,13 @@ fn is_sane(plan: &Plan) {
     let times = [rules.period, rules.timeout, plan.idle_after];
     assert!(times.iter().all(|&time| time >= Duration::from_millis(10) && (time <= LONGEST || time == FOREVER)));
     assert!((1..=1000).contains(&rules.threshold));
+    assert!(rules.delay.is_zero() || !plan.requests.is_empty() && rules.delay < rules.duration);
+    assert!(plan.requests.is_empty() || !rules.duration.is_zero());
     for header in &plan.headers {
         assert!(!header.name.is_empty() && header.name.iter().all(|b| b.is_ascii_graphic() && *b != b':'));
         assert!(header.value.iter().all(|b| !b"\r\n\0".contains(b)));
     }
+    assert!(!plan.to_string().is_empty() && plan.warnings().all(|warning| !warning.is_empty()));
 }
 
 /// A plan that is written out as a command line is that plan.
@@ -87,6 +80,9 @@ fn is_the_same_when_written_out(plan: &Plan) {
     for (name, time) in times {
         option(name, written(time).as_bytes());
     }
+    if !plan.requests.is_empty() {
+        option("--delay", written(rules.delay).as_bytes());
+    }
     option("--threshold", rules.threshold.to_string().as_bytes());
     if rules.assume_ready {
         line.push(b"--assume-ready".to_vec());
@@ -102,6 +98,60 @@ fn is_the_same_when_written_out(plan: &Plan) {
     assert!(again.watches.iter().map(|watch| &watch.target).eq(plan.watches.iter().map(|watch| &watch.target)));
     let requests = |plan: &Plan| plan.requests.iter().map(|r| (r.method, r.url.clone())).collect::<Vec<_>>();
     assert_eq!(requests(&again), requests(plan));
+}
+
+/// A command line that is accepted sleeps as long when there is a mistake in it, and when all of it is one argument.
+fn keeps_its_duration_whatever_is_wrong(plan: &Plan, arguments: &[&[u8]], variable: &[u8]) {
+    let environment = |name: &[u8]| Some(if name == b"A" { variable } else { &b"\n"[..] });
+    let sleeps = |arguments: &[&[u8]]| {
+        let words = args::words(arguments, &environment);
+        let args = Args::parse(&words);
+        assert_eq!(Plan::new(&args).unwrap_err().sleep, plan.rules.duration, "{arguments:?}");
+    };
+    for mistake in [&[&b"-?"[..], b"8080"][..], &[b"--perod", b"5"], &[b"'x'"], &[b"0 --until-idle 8080"]] {
+        sleeps(&[mistake, arguments].concat());
+        sleeps(&[arguments, mistake].concat());
+    }
+    let is_plain = |argument: &&[u8]| {
+        let plain = |b: &u8| b.is_ascii() && !b.is_ascii_whitespace() && !b"\x0b$".contains(b);
+        !argument.is_empty() && *argument != b"--" && unquoted(argument) == *argument && argument.iter().all(plain)
+    };
+    if arguments.iter().all(is_plain) {
+        let joined = [&[&b"0 -? 8080"[..]], arguments].concat().join(&b' ');
+        sleeps(&[&joined]);
+    }
+}
+
+/// Durations of known length.
+fn is_the_sum_of_its_parts(input: &[u8]) {
+    const UNITS: [(&str, u64); 7] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+        ("d", 86_400_000_000_000),
+    ];
+    let mut input = Bytes(input);
+    let mut text = String::new();
+    let mut sum = Duration::ZERO;
+    for _ in 0..=input.next() % 4 {
+        let (a, b) = (input.next(), input.next());
+        let (unit, nanos) = UNITS[usize::from(input.next() % 7)];
+        let of_unit = Duration::from_nanos(nanos) * a.into();
+        let (word, length) = match input.next() % 3 {
+            0 => (format!("{a}.{b:03}"), Duration::new(a.into(), u32::from(b) * 1_000_000)),
+            1 => (format!("{a}{unit}"), of_unit),
+            _ => (format!("{a}{unit}{b}s"), of_unit + Duration::from_secs(b.into())),
+        };
+        text += &word;
+        text += [" ", "\t\n", "\u{a0}"][usize::from(input.next() % 3)];
+        sum += length;
+    }
+    let mut read = Sum::default();
+    let right = read.add(text.as_bytes()).and(read.cap()).is_ok();
+    assert_eq!((right, read.0), (sum <= LONGEST, Some(sum.min(LONGEST))), "{text:?}");
 }
 
 fn doubled(text: &[u8], byte: u8) -> Vec<u8> {

@@ -2,6 +2,7 @@
 //! leads nowhere but where it says.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use drain_sleep::args::{Args, Opt};
 use drain_sleep::grpc::SERVICE_MAX;
@@ -25,7 +26,12 @@ pub fn holds(input: &[u8]) {
 
 /// As `--until-unready` reads it.
 fn read(url: &[u8]) -> Option<Target> {
-    let args = Args { options: vec![(Opt::UntilUnready, url)], operands: vec![b"1"], ..Args::default() };
+    let args = Args {
+        options: vec![(Opt::UntilUnready, url)],
+        duration: Some(Duration::from_secs(1)),
+        has_operand: true,
+        ..Args::default()
+    };
     Some(Plan::new(&args).ok()?.watches.remove(0).target)
 }
 
