@@ -109,7 +109,8 @@ impl<'a> Plan<'a> {
         Err(Refused { mistakes, sleep: args.duration.unwrap_or(plan.rules.min) })
     }
 
-    /// Finds the mistakes that no option makes alone.
+    /// Finds the mistakes that no option makes alone. It takes a command line all of whose words can be read, lest an option
+    /// seem to be missing that was only misspelt.
     fn check_together(&self, args: &Args<'a>, mistakes: &mut Mistakes<'a>) {
         let Rules { duration, delay, .. } = self.rules;
         let requests = args.has(Opt::Get) || args.has(Opt::Post);
