@@ -87,9 +87,9 @@ fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), Failure> 
 
 /// RFC 7541 section 5.1. It may be as long as in Go, which tells overlong ones from those that are too large as little.
 fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, Failure> {
-    let most = (1 << prefix) - 1;
-    let mut value = usize::from(next(block)?) & most;
-    if value == most {
+    let limit = (1 << prefix) - 1;
+    let mut value = usize::from(next(block)?) & limit;
+    if value == limit {
         let mut shift = 0;
         loop {
             let byte = next(block)?;

@@ -100,9 +100,12 @@ pub fn exchange(
             redirect = Some(match resolve(&mut next, first_host, &location)? {
                 _ if location.is_empty() => NotFollowed::Nowhere,
                 Redirect::Follow { absolute } if method == Method::Get || matches!(head.status, 307 | 308) => {
-                    // Whether it can be read does not matter; that it stalls does, by what is left of the time.
-                    if read == Read::Body && !head.announces_more_than(http1::REDIRECT_BODY_MAX) {
-                        let _ = response.body(&head, http1::REDIRECT_BODY_MAX);
+                    // That it is broken does not matter; that it stalls does.
+                    if read == Read::Body
+                        && !head.announces_more_than(http1::REDIRECT_BODY_MAX)
+                        && let Err(failure @ Failure::SaysNothing(_)) = response.body(&head, http1::REDIRECT_BODY_MAX)
+                    {
+                        return Err(failure);
                     }
                     custom_host = custom_host.filter(|_| !absolute);
                     url = next;
@@ -165,8 +168,8 @@ impl Response {
         }
     }
 
-    fn body(&mut self, head: &http1::Head, most: u64) -> Result<(), Failure> {
-        while !http1::body(&self.bytes, head, most, self.ended)? {
+    fn body(&mut self, head: &http1::Head, limit: u64) -> Result<(), Failure> {
+        while !http1::body(&self.bytes, head, limit, self.ended)? {
             self.more()?;
         }
         Ok(())

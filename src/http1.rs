@@ -62,21 +62,21 @@ pub fn head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
 
 impl Head {
     /// Whether the body is known to be longer than this.
-    pub fn announces_more_than(&self, most: u64) -> bool {
-        matches!(self.framing, Framing::Length(length) if length > most)
+    pub fn announces_more_than(&self, limit: u64) -> bool {
+        matches!(self.framing, Framing::Length(length) if length > limit)
     }
 }
 
-/// Whether the body has come, or `most` bytes of it. `bytes` are all that have come, `ended` says that no more will.
+/// Whether the body has come, or `limit` bytes of it. `bytes` are all that have come, `ended` says that no more will.
 ///
 /// # Errors
 /// How the body is broken.
-pub fn body(bytes: &[u8], head: &Head, most: u64, ended: bool) -> Result<bool, Failure> {
+pub fn body(bytes: &[u8], head: &Head, limit: u64, ended: bool) -> Result<bool, Failure> {
     let body = &bytes[head.body_at..];
     let complete = match head.framing {
-        Framing::Length(length) => body.len() as u64 >= length.min(most),
-        Framing::Close => ended || body.len() as u64 >= most,
-        Framing::Chunked => chunked(body, most)?,
+        Framing::Length(length) => body.len() as u64 >= length.min(limit),
+        Framing::Close => ended || body.len() as u64 >= limit,
+        Framing::Chunked => chunked(body, limit)?,
     };
     if ended && !complete { Err(Failure::unready("body broken off")) } else { Ok(complete) }
 }
@@ -125,14 +125,14 @@ struct Fields {
     chunked: Option<bool>,
 }
 
-/// Reads header fields up to the empty line that ends them, and tells where that ends; at most `most` bytes.
-fn fields(bytes: &[u8], most: usize) -> Result<Option<(Fields, usize)>, Failure> {
+/// Reads header fields up to the empty line that ends them, and tells where that ends; at most `limit` bytes.
+fn fields(bytes: &[u8], limit: usize) -> Result<Option<(Fields, usize)>, Failure> {
     let mut fields = Fields::default();
     let mut field: Vec<u8> = Vec::new(); // with its continuation lines
     let mut at = 0;
     loop {
-        let Some((text, len)) = line(&bytes[at..]).filter(|&(_, len)| at + len <= most) else {
-            return if bytes.len() > most { Err(LONG_HEAD) } else { Ok(None) };
+        let Some((text, len)) = line(&bytes[at..]).filter(|&(_, len)| at + len <= limit) else {
+            return if bytes.len() > limit { Err(LONG_HEAD) } else { Ok(None) };
         };
         at += len;
         if let [b' ' | b'\t', ..] = text {
@@ -204,9 +204,9 @@ pub fn is_value_byte(byte: &u8) -> bool {
     *byte == b'\t' || !byte.is_ascii_control()
 }
 
-/// Whether a chunked body is complete, or has given `most` bytes of data: `chunkedReader` in Go's
+/// Whether a chunked body is complete, or has given `limit` bytes of data: `chunkedReader` in Go's
 /// `net/http/internal/chunked.go`.
-fn chunked(body: &[u8], most: u64) -> Result<bool, Failure> {
+fn chunked(body: &[u8], limit: u64) -> Result<bool, Failure> {
     let mut rest = body;
     let mut data: u64 = 0;
     let mut excess: u64 = 0;
@@ -228,7 +228,7 @@ fn chunked(body: &[u8], most: u64) -> Result<bool, Failure> {
             return trailers(rest);
         }
         data = data.saturating_add(size.min(rest.len() as u64));
-        if data >= most {
+        if data >= limit {
             return Ok(true);
         }
         match usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size)) {

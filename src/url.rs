@@ -56,7 +56,7 @@ pub const HTTP_PORT: u16 = 80;
 /// What is wrong with it, in words that follow the URL.
 pub fn scheme(url: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     if !url.iter().all(|b| (0x21..=0x7e).contains(b)) {
-        return Err("has a byte that is no printable ASCII: percent-encode it");
+        return Err("has a byte that is not printable ASCII: percent-encode it");
     }
     if url.contains(&b'#') {
         return Err("has a fragment, which is never sent: leave out the # and what follows");

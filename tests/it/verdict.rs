@@ -246,6 +246,11 @@ fn redirects_are_followed() {
             FOLLOWED,
         ),
         ("whose body breaks off", vec![broken, teapot.clone()], FOLLOWED),
+        (
+            "whose body stalls",
+            vec![b"HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 9\r\n\r\nx^".to_vec()],
+            TIMED_OUT,
+        ),
         ("nine", chain(9), FOLLOWED),
         ("ten", chain(10), "unready (more than 9 redirects)"),
     ];

@@ -56,6 +56,7 @@ def rows(_kubelet):
         "get, redirected": ["--get", "/drain-by-redirect"],
         "post that needs a header": ["--post", "/drain-with-token", "--header", "X-Token: secret"],
         "post answered with 303, which is not followed": ["--post", "/drain-and-see-other"],
+        "post to a route that ends in a slash, which 307 tells": ["--post", "/drain-below"],
         "get and post, in the order of the line": ["--get", "/ready", "--post", "/drain"],
     }.items():
         yield f"request, Go: {name}", partial(app, arguments)
@@ -66,6 +67,9 @@ def rows(_kubelet):
         ("one of two fails", ["--post", "/nothing", "--get", "/ready"], "404"),
     ]:
         yield f"request, Go: {name}", partial(fails, arguments, why)
+    yield "post, Starlette: to a route that ends in a slash, which 307 tells", starlette
+    yield "post, Django: to a route that ends in a slash, which 301 tells", django
+    yield "post, nginx: http is redirected to https", to_https
     yield "request: nobody is there", nobody_there
 
 
@@ -121,6 +125,35 @@ def app(arguments):
         "--until-unready", f"{origin}/readyz", *requests(origin, arguments), *QUICK, "60s"
     ) as drain:
         drains(drain, "503")
+
+
+def starlette():
+    port = servers.port()
+    origin = f"http://127.0.0.1:{port}"
+    with servers.python("starlette", f"127.0.0.1:{port}"), Drain(
+        "--until-unready", f"{origin}/readyz", "--post", f"{origin}/drain", *QUICK, "60s"
+    ) as drain:
+        drains(drain, "503")
+
+
+def django():
+    port = servers.port()
+    origin = f"http://127.0.0.1:{port}"
+    with servers.python("django", f"127.0.0.1:{port}"):
+        with Drain("--until-unready", f"{origin}/readyz", "--post", f"{origin}/drain", *QUICK, "2s") as drain:
+            _, found = drain.wait_for(r"error: POST .* failed: 301, .*: write (\S+)$")
+            ended_with_failure(drain)
+        with Drain("--until-unready", f"{origin}/readyz", "--post", found[1], *QUICK, "60s") as drain:
+            drains(drain, "503")
+
+
+def to_https():
+    port = servers.port()
+    with servers.nginx(f"listen 127.0.0.1:{port}; return 308 https://$host$request_uri;", port):
+        for method in ("get", "post"):
+            with Drain(f"--{method}", f"http://127.0.0.1:{port}/drain", "2s") as drain:
+                drain.wait_for(r"error: .* failed: 308, a redirect to https, .*: https://127.0.0.1/drain$")
+                ended_with_failure(drain)
 
 
 def fails(arguments, why):

@@ -1,4 +1,4 @@
-"""An app in Python: HTTP by http.server or gRPC by grpcio, started as `pyserver.py http|grpc ADDRESS`."""
+"""An app in Python, started as `pyserver.py KIND ADDRESS`: HTTP by http.server, Starlette or Django, or gRPC by grpcio."""
 
 import http.server
 import signal
@@ -32,6 +32,48 @@ class App(http.server.BaseHTTPRequestHandler):
 def serve_http(address):
     host, port = address.rsplit(":", 1)
     http.server.ThreadingHTTPServer((host, int(port)), App).serve_forever()
+
+
+def serve_starlette(address):
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    status = 200
+
+    async def drain(_):
+        nonlocal status
+        status = 503
+        return Response()
+
+    async def ready(_):
+        return Response(status_code=status)
+
+    host, port = address.rsplit(":", 1)
+    app = Starlette(routes=[Route("/readyz", ready), Route("/drain/", drain, methods=["POST"])])
+    uvicorn.run(app, host=host, port=int(port))
+
+
+def serve_django(address):
+    import wsgiref.simple_server
+
+    from django.conf import settings
+    from django.core.wsgi import get_wsgi_application
+    from django.http import HttpResponse
+    from django.urls import path
+
+    status = 200
+
+    def drain(_):
+        nonlocal status
+        status = 503
+        return HttpResponse()
+
+    routes = path("readyz", lambda _: HttpResponse(status=status)), path("drain/", drain)
+    settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=routes, MIDDLEWARE=["django.middleware.common.CommonMiddleware"])
+    host, port = address.rsplit(":", 1)
+    wsgiref.simple_server.make_server(host, int(port), get_wsgi_application()).serve_forever()
 
 
 def serve_grpc(address):
@@ -75,4 +117,5 @@ def serve_grpc(address):
 
 
 if __name__ == "__main__":
-    {"http": serve_http, "grpc": serve_grpc}[sys.argv[1]](sys.argv[2])
+    kinds = {"http": serve_http, "starlette": serve_starlette, "django": serve_django, "grpc": serve_grpc}
+    kinds[sys.argv[1]](sys.argv[2])

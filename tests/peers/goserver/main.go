@@ -69,6 +69,7 @@ func handler() http.Handler {
 	mux.HandleFunc("GET /drain-by-redirect", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/drain", http.StatusFound)
 	})
+	mux.HandleFunc("POST /drain-below/", drain)
 	mux.Handle("/to-ready", http.RedirectHandler("/ready", http.StatusFound))
 	mux.Handle("/to-down", http.RedirectHandler("/down", http.StatusMovedPermanently))
 	mux.Handle("/to-elsewhere", http.RedirectHandler("http://example.com/", http.StatusFound))
