@@ -1,20 +1,19 @@
-//! What keeps a bug from costing the drain: a panic, or an abort for want of memory, sleeps what is left of it.
+//! What ends the program other than the end of the drain. A panic, an abort or a lack of memory must not cost the drain, so it
+//! sleeps for what is left of it. A signal ends it at once.
 
+use std::ffi::CString;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock::{elapsed, sleep_until};
-use crate::duration::{FOREVER, Seconds};
-use crate::{install, log, sys};
+use crate::cli::duration::{FOREVER, Seconds};
+use crate::exit;
+use crate::os::clock::{elapsed, sleep_until};
+use crate::os::{log, sys};
 
-/// How long a drain lasts at least where nothing on the line says so: the default of `--min`.
+/// How long a drain lasts at least where the command line does not say so: the default of `--min`.
 pub const DEFAULT_MIN: Duration = Duration::from_secs(5);
-
-/// Exit status after a mistake on the line, or a bug.
-pub const EXIT_USAGE: i32 = 2;
-/// Exit status after signal n, less n: the shell's convention.
-const EXIT_SIGNAL: i32 = 128;
 
 /// Milliseconds that the drain lasts at most: [`DEFAULT_MIN`] until the command line has been read, 0 for `--check` and
 /// `--install`, `u64::MAX` without end.
@@ -25,6 +24,10 @@ const ENDINGS: [(i32, &str); 4] =
     [(sys::SIGHUP, "SIGHUP"), (sys::SIGINT, "SIGINT"), (sys::SIGQUIT, "SIGQUIT"), (sys::SIGTERM, "SIGTERM")];
 /// Their numbers.
 pub const ENDING_SIGNALS: [i32; 4] = [ENDINGS[0].0, ENDINGS[1].0, ENDINGS[2].0, ENDINGS[3].0];
+
+/// The file of [`remove_at_end`].
+static UNFINISHED: OnceLock<CString> = OnceLock::new();
+static IS_UNFINISHED: AtomicBool = AtomicBool::new(false);
 
 /// Starts the clock of the drain, and sets what signals do. A log that cannot be written would end it by SIGPIPE or SIGXFSZ,
 /// or stop it by SIGTTOU. Ignoring SIGCHLD leaves no zombies of what a PID 1 inherits: wait(2).
@@ -48,14 +51,34 @@ pub fn drain_lasts(duration: Duration) {
     DRAIN.store(duration.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
+/// Has this file removed if a signal or a bug ends the program before [`keep_file`]. One file at most.
+pub fn remove_at_end(path: CString) {
+    let _ = UNFINISHED.set(path);
+    IS_UNFINISHED.store(true, Ordering::Relaxed);
+}
+
+/// The file of [`remove_at_end`] stays.
+pub fn keep_file() {
+    IS_UNFINISHED.store(false, Ordering::Relaxed);
+}
+
+/// Removes the file of [`remove_at_end`], if it has not been kept. A signal handler may call it.
+pub fn remove_unfinished() {
+    if let Some(path) = UNFINISHED.get()
+        && IS_UNFINISHED.swap(false, Ordering::Relaxed)
+    {
+        sys::unlink(path);
+    }
+}
+
 extern "C" fn end(number: i32) {
     for (ending, name) in ENDINGS {
         if number == ending {
             log::info(format_args!("ended by {name} after {}", Seconds(elapsed())));
         }
     }
-    install::remove_unfinished();
-    sys::exit(EXIT_SIGNAL + number);
+    remove_unfinished();
+    sys::exit(exit::SIGNAL + number);
 }
 
 extern "C" fn aborted(_: i32) {
@@ -73,8 +96,8 @@ fn sleep_out(what: fmt::Arguments) -> ! {
         millis => Duration::from_millis(millis),
     };
     let left = if drain == FOREVER { FOREVER } else { drain.saturating_sub(elapsed()) };
-    install::remove_unfinished();
+    remove_unfinished();
     log::error(format_args!("error: {what}; sleeping for what is left of the drain, {}", Seconds(left)));
     sleep_until(drain);
-    sys::exit(EXIT_USAGE);
+    sys::exit(exit::USAGE);
 }

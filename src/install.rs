@@ -1,32 +1,23 @@
 //! `--install PATH`: copies this program, from an init container to a volume that the app's container shares.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::args::Opt;
-use crate::failsafe::ENDING_SIGNALS;
-use crate::log::{self, Bytes, Text};
-use crate::run::{EXIT_FAILURE, EXIT_OK};
-use crate::sys::{self, Errno};
+use crate::cli::args::Opt;
+use crate::exit;
+use crate::failsafe;
+use crate::os::log::{self, Bytes, Text};
+use crate::os::sys::{self, Errno};
 
 const NAME: &str = "drain-sleep";
 /// Read and run by everyone, written by no one.
 const MODE: u32 = 0o555;
-/// Exit status of a process that could not become the copy, and has said so: the shell's convention.
-const EXIT_NOT_RUN: i32 = 126;
 /// proc(5)
 const OURSELVES: &str = "/proc/self/exe";
-
-/// The copy that is not in its place yet, for the handler of a signal.
-static COPY: OnceLock<CString> = OnceLock::new();
-/// Whether it is there.
-static IS_THERE: AtomicBool = AtomicBool::new(false);
 
 /// Copies this program to `path`, or into it if that is a directory or ends in `/`, and returns the exit status. Before the
 /// copy takes its place it is run once, to check the rest of the command line: a `noexec` mount or a mistake in the hook's
@@ -36,45 +27,37 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
     let shown = Bytes(&target);
     let failed = |what: &str, error: Errno| {
         log::error(format_args!("error: cannot install to '{shown}': {what}: {error}"));
-        EXIT_FAILURE
+        exit::FAILURE
     };
-    let file = match create_beside(&target) {
-        Ok(file) => file,
+    let (copy, file) = match create_beside(&target) {
+        Ok(created) => created,
         Err(error) => return failed("cannot create a file there", error),
     };
     let not_run = |error| {
         failed("cannot run the copy, is it mounted noexec?", error);
-        EXIT_NOT_RUN
+        exit::NOT_RUN
     };
     let filled = fill(file).map_err(|error| ("cannot copy /proc/self/exe there", error));
-    let tried = filled.and_then(|()| try_out(arguments, &not_run).map_err(|error| ("cannot run the copy", error)));
+    let tried =
+        filled.and_then(|()| try_out(&copy, arguments, &not_run).map_err(|error| ("cannot run the copy", error)));
     let status = match tried {
-        Ok(EXIT_OK) => match put_in_place(&target) {
+        Ok(exit::OK) => match put_in_place(&copy, &target) {
             Ok(()) => {
                 log::info(format_args!("installed '{shown}'"));
-                return EXIT_OK;
+                return exit::OK;
             }
             Err(error) => failed("cannot put the copy in place", error),
         },
-        Ok(EXIT_NOT_RUN) => EXIT_FAILURE,
+        Ok(exit::NOT_RUN) => exit::FAILURE,
         Ok(status) => {
             let number = status.unsigned_abs();
             log::error(format_args!("error: cannot install to '{shown}': the copy exits with {number}"));
-            EXIT_FAILURE
+            exit::FAILURE
         }
         Err((what, error)) => failed(what, error),
     };
-    remove_unfinished();
+    failsafe::remove_unfinished();
     status
-}
-
-/// Removes the copy where it is not in its place yet. A signal handler may call it.
-pub fn remove_unfinished() {
-    if let Some(copy) = COPY.get()
-        && IS_THERE.swap(false, Ordering::Relaxed)
-    {
-        sys::unlink(copy);
-    }
 }
 
 /// What is to be replaced. `PATH/` can be opened only where PATH is a directory, or a link to one.
@@ -87,24 +70,23 @@ fn target(path: &[u8]) -> Vec<u8> {
 
 /// Creates a file in the target's directory. Its name is the first that is free: every init container is PID 1, so that the
 /// number of the process would not tell them apart, and what a killed run has left behind may be in use.
-fn create_beside(target: &[u8]) -> Result<File, Errno> {
+fn create_beside(target: &[u8]) -> Result<(CString, File), Errno> {
     let name_at = target.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let mut number = 0_u32;
     loop {
         let mut path = Text(target[..name_at].to_vec());
         let _ = write!(path, ".{NAME}.{number}");
         let Ok(path) = CString::new(path.0) else { return Err(sys::EINVAL) };
-        // A signal that ends the program removes the file, once it is known that the file is ours.
-        sys::block(&ENDING_SIGNALS);
+        // No signal comes before it is known that the file is ours.
+        sys::block(&failsafe::ENDING_SIGNALS);
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(OsStr::from_bytes(path.as_bytes()));
         if file.is_ok() {
-            let _ = COPY.set(path);
-            IS_THERE.store(true, Ordering::Relaxed);
+            failsafe::remove_at_end(path.clone());
         }
-        sys::unblock(&ENDING_SIGNALS);
+        sys::unblock(&failsafe::ENDING_SIGNALS);
         match file.map_err(Errno::from) {
             Err(sys::EEXIST) => number += 1,
-            other => return other,
+            other => return Ok((path, other?)),
         }
     }
 }
@@ -122,22 +104,19 @@ fn fill(mut copy: File) -> Result<(), Errno> {
     Ok(copy.sync_all()?)
 }
 
-/// The path of the copy.
-fn copy() -> &'static [u8] {
-    COPY.get().map_or(b"", |copy| copy.as_bytes())
-}
-
-fn put_in_place(target: &[u8]) -> Result<(), Errno> {
-    sys::block(&ENDING_SIGNALS);
-    let renamed = fs::rename(OsStr::from_bytes(copy()), OsStr::from_bytes(target));
-    IS_THERE.store(renamed.is_err(), Ordering::Relaxed);
-    sys::unblock(&ENDING_SIGNALS);
+fn put_in_place(copy: &CStr, target: &[u8]) -> Result<(), Errno> {
+    sys::block(&failsafe::ENDING_SIGNALS);
+    let renamed = fs::rename(OsStr::from_bytes(copy.to_bytes()), OsStr::from_bytes(target));
+    if renamed.is_ok() {
+        failsafe::keep_file();
+    }
+    sys::unblock(&failsafe::ENDING_SIGNALS);
     Ok(renamed?)
 }
 
 /// Runs the copy on the same command line with `--check`, which then installs nothing.
-fn try_out(arguments: &[&[u8]], not_run: &dyn Fn(Errno) -> i32) -> Result<i32, Errno> {
-    let mut argv = vec![copy(), Opt::Check.name().as_bytes()];
+fn try_out(copy: &CStr, arguments: &[&[u8]], not_run: &dyn Fn(Errno) -> i32) -> Result<i32, Errno> {
+    let mut argv = vec![copy.to_bytes(), Opt::Check.name().as_bytes()];
     argv.extend_from_slice(arguments);
     sys::run_program(&argv, not_run)
 }

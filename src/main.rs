@@ -2,8 +2,6 @@
 
 #![no_main]
 
-mod unwind;
-
 // Not a library but a linker script, which leaves out the tables for unwinding. Named here and not in the linker's flags,
 // since those are also the tests', which do unwind.
 #[link(name = "discard.ld", kind = "static", modifiers = "+verbatim,-bundle")]
@@ -13,13 +11,12 @@ use std::ffi::{c_char, c_int};
 use std::fmt;
 use std::time::Duration;
 
-use drain_sleep::args::{self, Args, Opt};
-use drain_sleep::failsafe;
-use drain_sleep::memory::Memory;
-use drain_sleep::plan::Plan;
-use drain_sleep::run::{self, EXIT_FAILURE, EXIT_OK};
-use drain_sleep::sys::Errno;
-use drain_sleep::{install, log, sys};
+use drain_sleep::cli::args::{self, Args, Opt};
+use drain_sleep::cli::plan::Plan;
+use drain_sleep::os::log;
+use drain_sleep::os::memory::Memory;
+use drain_sleep::os::sys::{self, Errno};
+use drain_sleep::{exit, failsafe, install, run};
 
 #[global_allocator]
 static MEMORY: Memory = Memory { when_out: failsafe::out_of_memory };
@@ -30,7 +27,7 @@ static MEMORY: Memory = Memory { when_out: failsafe::out_of_memory };
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     failsafe::arm();
-    log::hold_standard_descriptors();
+    log::reserve_stdio();
     // SAFETY: they are what C's `main` was given.
     let arguments = unsafe { sys::arguments(argc, argv) };
     run(&arguments)
@@ -53,7 +50,7 @@ fn run(arguments: &[&[u8]]) -> ! {
         at_once(&args, arguments);
     }
     let plan = Plan::new(&args);
-    failsafe::drain_lasts(plan.as_ref().map_or_else(|refused| refused.sleep, |plan| plan.rules.duration));
+    failsafe::drain_lasts(plan.as_ref().map_or_else(|fallback| fallback.sleep, |plan| plan.rules.duration));
     if let Some(path) = args.value(Opt::LogFile)
         && let Err(error) = log::to_file(path)
     {
@@ -61,7 +58,7 @@ fn run(arguments: &[&[u8]]) -> ! {
     }
     sys::exit(match &plan {
         Ok(plan) => run::drain(plan),
-        Err(refused) => run::refused(refused),
+        Err(fallback) => run::fall_back(fallback),
     })
 }
 
@@ -72,10 +69,10 @@ fn at_once(args: &Args, arguments: &[&[u8]]) -> ! {
     if args.mentions_drain() || !args.mistakes.is_empty() {
         match Plan::new(args) {
             Ok(made) => plan = Some(made),
-            Err(refused) => sys::exit(run::mistakes(&refused)),
+            Err(fallback) => sys::exit(run::mistakes(&fallback)),
         }
     }
-    let mut status = EXIT_OK;
+    let mut status = exit::OK;
     if let Some(path) = args.value(Opt::Install) {
         if !args.has(Opt::Check) {
             sys::exit(install::install(path, arguments));
@@ -93,7 +90,7 @@ fn at_once(args: &Args, arguments: &[&[u8]]) -> ! {
 
 fn print(message: fmt::Arguments) -> i32 {
     match log::print(message) {
-        Ok(()) => EXIT_OK,
-        Err(_) => EXIT_FAILURE,
+        Ok(()) => exit::OK,
+        Err(_) => exit::FAILURE,
     }
 }

@@ -2,19 +2,14 @@
 
 use std::fmt;
 
-use crate::clock::{elapsed, sleep_until};
+use crate::cli::duration::Seconds;
+use crate::cli::plan::{Fallback, Plan};
 use crate::drain::{Drain, End, Held, Rules, Step};
-use crate::duration::Seconds;
-use crate::failsafe::EXIT_USAGE;
-use crate::log;
-use crate::plan::{Plan, Refused, Watch};
-use crate::request;
-use crate::watch::{self, Outcome, TcpDiag};
-
-/// Exit status when all went well.
-pub const EXIT_OK: i32 = 0;
-/// Exit status when it slept but a request failed, or when it could not install or print.
-pub const EXIT_FAILURE: i32 = 1;
+use crate::exit;
+use crate::http::oneshot;
+use crate::os::clock::{elapsed, sleep_until};
+use crate::os::log;
+use crate::watch::{Checker, Verdict, Watch};
 
 /// Changes of a verdict that are logged; a watch that changes more often would fill the log.
 const CHANGES_LOGGED: u32 = 20;
@@ -23,24 +18,24 @@ const CHANGES_LOGGED: u32 = 20;
 pub fn drain(plan: &Plan) -> i32 {
     log::info(format_args!("{plan}"));
     let mut drain = Drain::new(plan.rules.clone(), plan.watches.len(), plan.requests.len());
-    let mut status = EXIT_OK;
-    let mut tcp_diag = TcpDiag::default();
-    let mut verdicts: Vec<Verdict> = plan.watches.iter().map(Verdict::new).collect();
+    let mut status = exit::OK;
+    let mut checker = Checker::new(&plan.headers, plan.idle_after);
+    let mut histories: Vec<History> = plan.watches.iter().map(History::new).collect();
     let end = loop {
         match drain.next(elapsed()) {
             Step::Check { watch, deadline } => {
-                let outcome = watch::check(&plan.watches[watch].target, plan, &mut tcp_diag, deadline);
-                if drain.checked(elapsed(), outcome.finding) {
-                    verdicts[watch].update(outcome);
+                let verdict = checker.check(&plan.watches[watch].target, deadline);
+                if drain.checked(elapsed(), verdict.finding) {
+                    histories[watch].update(verdict);
                 }
             }
             Step::Request { request, deadline } => {
                 let request = &plan.requests[request];
-                match request::send(request, &plan.headers, deadline) {
+                match oneshot::send(request, &plan.headers, deadline) {
                     Ok(answer) => log::info(format_args!("{request}: {answer}")),
                     Err(why) => {
                         log::error(format_args!("error: {request} failed: {why}"));
-                        status = EXIT_FAILURE;
+                        status = exit::FAILURE;
                     }
                 }
                 drain.requested();
@@ -51,9 +46,9 @@ pub fn drain(plan: &Plan) -> i32 {
     };
     for request in &plan.requests[drain.requests_sent()..] {
         log::error(format_args!("error: {request} failed: no time was left to send it"));
-        status = EXIT_FAILURE;
+        status = exit::FAILURE;
     }
-    for Verdict { watch, changes, .. } in &verdicts {
+    for History { watch, changes, .. } in &histories {
         if *changes > CHANGES_LOGGED {
             log::info(format_args!("{watch} changed {changes} times"));
         }
@@ -63,36 +58,36 @@ pub fn drain(plan: &Plan) -> i32 {
         End::Drained => log::info(format_args!("drained after {took}")),
         End::Elapsed(Held::Nothing) => log::info(format_args!("slept {took}")),
         End::Elapsed(held) => {
-            log::info(format_args!("slept {took} in full: {}", Reason { held, plan, verdicts: &verdicts }));
+            log::info(format_args!("slept {took} in full: {}", WhatHeld { held, plan, histories: &histories }));
         }
     }
     status
 }
 
 /// What held the drain, in words.
-struct Reason<'a> {
+struct WhatHeld<'a> {
     held: Held,
     plan: &'a Plan<'a>,
-    verdicts: &'a [Verdict<'a>],
+    histories: &'a [History<'a>],
 }
 
-impl fmt::Display for Reason<'_> {
+impl fmt::Display for WhatHeld<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rules { min, threshold, .. } = self.plan.rules;
         match self.held {
             Held::Nothing => Ok(()),
             Held::NeverReady { watch } => {
-                let Verdict { watch, last, .. } = &self.verdicts[watch];
+                let History { watch, last, .. } = &self.histories[watch];
                 write!(f, "{watch} was never ready, so it could not stop being ready")?;
                 match last {
-                    Some(outcome) => write!(f, "; at the last check it was {outcome}"),
+                    Some(verdict) => write!(f, "; at the last check it was {verdict}"),
                     None => f.write_str("; no check of it was finished"),
                 }
             }
             Held::NotDrained { watch } => {
-                let Verdict { watch, last, .. } = &self.verdicts[watch];
+                let History { watch, last, .. } = &self.histories[watch];
                 match last {
-                    Some(outcome) => write!(f, "{watch} was {outcome} at the last check"),
+                    Some(verdict) => write!(f, "{watch} was {verdict} at the last check"),
                     None => write!(f, "no check of {watch} was finished"),
                 }
             }
@@ -106,46 +101,46 @@ impl fmt::Display for Reason<'_> {
 }
 
 /// Says what is wrong on the line.
-pub fn mistakes(refused: &Refused) -> i32 {
-    for mistake in &refused.mistakes.first {
+pub fn mistakes(fallback: &Fallback) -> i32 {
+    for mistake in &fallback.mistakes.first {
         log::error(format_args!("error: {mistake}"));
     }
-    if refused.mistakes.others > 0 {
-        log::error(format_args!("error: mistakes that are not shown: {}", refused.mistakes.others));
+    if fallback.mistakes.others > 0 {
+        log::error(format_args!("error: mistakes that are not shown: {}", fallback.mistakes.others));
     }
-    EXIT_USAGE
+    exit::USAGE
 }
 
 /// Says what is wrong on the line, and sleeps all the same: a mistake must not cost the drain.
-pub fn refused(refused: &Refused) -> i32 {
-    let status = mistakes(refused);
-    log::error(format_args!("sleeping {} all the same, watching nothing", Seconds(refused.sleep)));
-    sleep_until(refused.sleep);
+pub fn fall_back(fallback: &Fallback) -> i32 {
+    let status = mistakes(fallback);
+    log::error(format_args!("sleeping {} all the same, watching nothing", Seconds(fallback.sleep)));
+    sleep_until(fallback.sleep);
     log::info(format_args!("slept {}", Seconds(elapsed())));
     status
 }
 
-/// The verdicts on a watch, as far as they are logged.
-struct Verdict<'a> {
+/// The histories on a watch, as far as they are logged.
+struct History<'a> {
     watch: &'a Watch<'a>,
-    last: Option<Outcome>,
+    last: Option<Verdict>,
     changes: u32,
 }
 
-impl<'a> Verdict<'a> {
-    fn new(watch: &'a Watch<'a>) -> Verdict<'a> {
-        Verdict { watch, last: None, changes: 0 }
+impl<'a> History<'a> {
+    fn new(watch: &'a Watch<'a>) -> History<'a> {
+        History { watch, last: None, changes: 0 }
     }
 
-    fn update(&mut self, outcome: Outcome) {
-        let changed = self.last.as_ref().is_none_or(|last| last.verdict != outcome.verdict);
+    fn update(&mut self, verdict: Verdict) {
+        let changed = self.last.as_ref().is_none_or(|last| last.word != verdict.word);
         self.changes += u32::from(changed && self.last.is_some());
         let watch = self.watch;
         if changed && self.changes <= CHANGES_LOGGED {
-            log::info(format_args!("{watch} is {outcome} at {}", Seconds(elapsed())));
+            log::info(format_args!("{watch} is {verdict} at {}", Seconds(elapsed())));
         } else if changed && self.changes == CHANGES_LOGGED + 1 {
             log::info(format_args!("{watch} changes often: from now on its changes are only counted"));
         }
-        self.last = Some(outcome);
+        self.last = Some(verdict);
     }
 }

@@ -1,4 +1,4 @@
-//! Text as URLs and protocols have it: bytes, and numbers that are digits with no sign before them.
+//! Text as URLs and protocols have it: bytes, and numbers in digits.
 
 /// What comes before the first `at`, and what after it.
 pub fn split_once(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
@@ -38,6 +38,16 @@ pub fn hex(digit: u8) -> Option<u8> {
         b'A'..=b'F' => Some(digit - b'A' + 10),
         _ => None,
     }
+}
+
+/// Returns true for a byte of a field's name: `tchar` of RFC 9110 section 5.6.2.
+pub fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Returns true for a byte of a field's value: RFC 9110 section 5.5.
+pub fn is_value_byte(byte: &u8) -> bool {
+    *byte == b'\t' || !byte.is_ascii_control()
 }
 
 #[cfg(test)]

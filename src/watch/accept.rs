@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Detail, Outcome};
-use crate::net::connect;
-use crate::url::Endpoint;
+use super::{Reason, Verdict};
+use crate::net::connection::connect;
+use crate::net::endpoint::Endpoint;
 
-pub fn check(endpoint: &Endpoint, deadline: Duration) -> Outcome {
+pub fn check(endpoint: &Endpoint, deadline: Duration) -> Verdict {
     match connect(endpoint, deadline) {
-        Ok(_) => Outcome::ready(Detail::Words("accepts connections")),
+        Ok(_) => Verdict::ready(Reason::Words("accepts connections")),
         Err(failure) => failure.into(),
     }
 }

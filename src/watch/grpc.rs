@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use super::{Detail, Outcome};
-use crate::grpc::{Call, SERVING, request, serving_status};
-use crate::net::{Failure, connect};
-use crate::url::GrpcUrl;
+use super::{Reason, Verdict};
+use crate::grpc::health::{Call, SERVING, request, serving_status};
+use crate::net::connection::connect;
+use crate::net::failure::Failure;
+use crate::net::url::GrpcUrl;
 
 /// Bytes that a server may send before there is an answer. It is also the first window of HTTP/2, so that none ever has
 /// to be opened further.
 const RESPONSE_MAX: usize = 65_535;
 
-pub fn check(url: &GrpcUrl, deadline: Duration) -> Outcome {
+pub fn check(url: &GrpcUrl, deadline: Duration) -> Verdict {
     match status(url, deadline) {
-        Ok(SERVING) => Outcome::ready(Detail::Words(serving_status(SERVING))),
-        Ok(status) => Outcome::unready(Detail::Words(serving_status(status))),
+        Ok(SERVING) => Verdict::ready(Reason::Words(serving_status(SERVING))),
+        Ok(status) => Verdict::unready(Reason::Words(serving_status(status))),
         Err(failure) => failure.into(),
     }
 }

@@ -3,12 +3,12 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::{Detail, Outcome};
-use crate::clock::elapsed;
+use super::{Reason, Verdict};
 use crate::drain::Finding;
-use crate::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG, NO_STATES, ONE_BY_ONE, STATES, TOGETHER, request};
-use crate::net::wait;
-use crate::sys::{self, AF_NETLINK, Child, POLLIN, SOCK_RAW};
+use crate::net::connection::wait;
+use crate::net::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG, NO_STATES, ONE_BY_ONE, STATES, TOGETHER, request};
+use crate::os::clock::elapsed;
+use crate::os::sys::{self, AF_NETLINK, Child, POLLIN, SOCK_RAW};
 
 /// What one read takes. The kernel fills no more than this, and never less than 8 KiB; it stays the same, however many
 /// connections there are.
@@ -51,31 +51,31 @@ fn ask() -> Result<(), sys::Errno> {
     }
 }
 
-pub fn check(tcp_diag: &mut TcpDiag, port: u16, idle_after: Duration, deadline: Duration) -> Outcome {
+pub fn check(tcp_diag: &mut TcpDiag, port: u16, idle_after: Duration, deadline: Duration) -> Verdict {
     match tcp_diag.answers(deadline) {
         Ok(()) => {}
-        Err(sys::ETIMEDOUT) => return Outcome::unknown(Detail::Words("the kernel is still loading tcp_diag")),
-        Err(errno) => return Outcome::unknown(Detail::NoList(errno.into())),
+        Err(sys::ETIMEDOUT) => return Verdict::unknown(Reason::Words("the kernel is still loading tcp_diag")),
+        Err(errno) => return Verdict::unknown(Reason::NoList(errno.into())),
     }
     match activity(port, STATES, idle_after, deadline) {
         Ok(activity) => judge(&activity),
-        Err(Error::Refused(sys::ETIMEDOUT)) => Outcome::unknown(Detail::Words("timed out")),
-        Err(error) => Outcome::unknown(Detail::NoList(error)),
+        Err(Error::Refused(sys::ETIMEDOUT)) => Verdict::unknown(Reason::Words("timed out")),
+        Err(error) => Verdict::unknown(Reason::NoList(error)),
     }
 }
 
-fn judge(activity: &Activity) -> Outcome {
+fn judge(activity: &Activity) -> Verdict {
     let Activity { listening, open, busy, interrupted } = *activity;
     let drained = busy == 0 && !interrupted;
-    let detail = if drained {
-        Detail::Idle(open, listening)
+    let reason = if drained {
+        Reason::Idle(open, listening)
     } else if busy > 0 {
-        Detail::Busy(busy, open)
+        Reason::Busy(busy, open)
     } else {
-        Detail::Words("the list of connections changed while it was read")
+        Reason::Words("the list of connections changed while it was read")
     };
-    let verdict = if drained { "idle" } else { "busy" };
-    Outcome { finding: Finding { ready: listening, drained }, verdict, detail }
+    let word = if drained { "idle" } else { "busy" };
+    Verdict { finding: Finding { ready: listening, drained }, word, reason }
 }
 
 fn activity(port: u16, states: u32, idle_after: Duration, deadline: Duration) -> Result<Activity, Error> {

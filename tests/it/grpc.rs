@@ -1,4 +1,4 @@
-//! The gRPC health check, over real sockets. What the bytes of an answer mean is tested in `src/grpc.rs`, and against real
+//! The gRPC health check, over real sockets. What the bytes of an answer mean is tested in `src/grpc/`, and against real
 //! gRPC servers in `tests/peers`.
 
 use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! `--until-idle`, with real connections. What the kernel says of each state is tested in `src/inet_diag.rs`.
+//! `--until-idle`, with real connections. What the kernel says of each state is tested in `src/net/inet_diag.rs`.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -90,17 +90,19 @@ fn the_toolchain_is_the_same_everywhere() {
 
 #[test]
 fn unsafe_code_is_where_it_is_said_to_be() {
-    const FILES: [&str; 4] = ["src/memory.rs", "src/main.rs", "src/sys.rs", "src/unwind.rs"];
+    const PLACES: [&str; 2] = ["src/main.rs", "src/os/"];
     let mut found = BTreeSet::new();
     for file in sources(&root().join("src")) {
         let code: String = fs::read_to_string(&file).unwrap().lines().map(|l| l.split("//").next().unwrap()).collect();
         if code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe") {
-            found.insert(file.strip_prefix(root()).unwrap().to_str().unwrap().to_string());
+            let file = file.strip_prefix(root()).unwrap().to_str().unwrap().to_string();
+            assert!(PLACES.iter().any(|place| file.starts_with(place)), "{file}");
+            found.insert(file);
         }
     }
-    assert_eq!(found, FILES.map(String::from).into());
+    assert!(found.contains("src/main.rs") && found.len() > 1, "{found:?}");
     let readme = read("README.md");
-    assert!(FILES.iter().all(|file| readme.contains(&format!("`{file}`"))), "the README says so");
+    assert!(PLACES.iter().all(|place| readme.contains(&format!("`{place}`"))), "the README says so");
 }
 
 /// All Rust files in a folder.

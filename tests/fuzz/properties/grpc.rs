@@ -1,8 +1,8 @@
 //! gRPC over HTTP/2: it does not matter how the bytes come, and no answer is larger than what it answers.
 
-use drain_sleep::grpc::Call;
-use drain_sleep::hpack;
-use drain_sleep::net::Failure;
+use drain_sleep::grpc::health::Call;
+use drain_sleep::grpc::hpack;
+use drain_sleep::net::failure::Failure;
 
 use super::Bytes;
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
-use drain_sleep::http1::{BODY_MAX, REDIRECT_BODY_MAX, body, head};
-use drain_sleep::url;
+use drain_sleep::http::response::{BODY_MAX, REDIRECT_BODY_MAX, body, head};
+use drain_sleep::net::url;
 
 use super::url::redirect;
 

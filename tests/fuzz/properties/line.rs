@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use drain_sleep::args::{self, Args};
-use drain_sleep::duration::{FOREVER, LONGEST, Seconds, Sum, unquoted};
-use drain_sleep::http::Method;
-use drain_sleep::plan::{Plan, Target};
+use drain_sleep::cli::args::{self, Args};
+use drain_sleep::cli::duration::{FOREVER, LONGEST, Seconds, Sum, unquoted};
+use drain_sleep::cli::plan::Plan;
+use drain_sleep::http::client::Method;
+use drain_sleep::watch::Target;
 
 use super::Bytes;
 use super::url::write;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drain_sleep::inet_diag::{Activity, Error};
+use drain_sleep::net::inet_diag::{Activity, Error};
 
 const PORT: u16 = 41003;
 const SEQUENCE: u32 = 1;

@@ -4,11 +4,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use drain_sleep::args::{Args, Opt};
-use drain_sleep::grpc::SERVICE_MAX;
-use drain_sleep::location::{Redirect, resolve};
-use drain_sleep::plan::{Plan, Target};
-use drain_sleep::url::{Endpoint, GrpcUrl, Host, HttpUrl, SOCKET_PATH_MAX};
+use drain_sleep::cli::args::{Args, Opt};
+use drain_sleep::cli::plan::Plan;
+use drain_sleep::http::redirect::{Redirect, resolve};
+use drain_sleep::net::endpoint::{Endpoint, Host, SOCKET_PATH_MAX};
+use drain_sleep::net::url::{GrpcUrl, HttpUrl, SERVICE_MAX};
+use drain_sleep::watch::Target;
 
 /// A URL, a Location and a Host header, a line each.
 pub fn holds(input: &[u8]) {

@@ -3,16 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::args::{Args, Mistake, Mistakes, Opt};
+use super::args::{Args, Mistake, Mistakes, Opt};
+use super::duration::{Seconds, Sum};
 use crate::drain::Rules;
-use crate::duration::{Seconds, Sum};
 use crate::failsafe::DEFAULT_MIN;
-use crate::http::Method;
-use crate::http1::{is_token_byte, is_value_byte};
-use crate::log::Bytes;
-use crate::request::Request;
-use crate::text::{decimal, split_once};
-use crate::url::{self, Endpoint, GrpcUrl, HttpUrl};
+use crate::http::client::Method;
+use crate::http::header::{self, HOST, Header};
+use crate::http::oneshot::Request;
+use crate::net::url::port_number;
+use crate::text::decimal;
+use crate::watch::{Target, Watch};
 
 /// The shortest `--period`, `--timeout` and `--idle-after`.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -35,35 +35,9 @@ pub struct Plan<'a> {
     pub headers: Vec<Header<'a>>,
 }
 
-/// One thing to watch.
+/// What to do about a command line with mistakes: tell them, and sleep all the same.
 #[derive(Debug)]
-pub struct Watch<'a> {
-    /// As it was typed.
-    text: &'a [u8],
-    pub target: Target,
-}
-
-/// What can be watched.
-#[derive(Debug, PartialEq)]
-pub enum Target {
-    Http(HttpUrl),
-    /// Whether it accepts connections.
-    Accept(Endpoint),
-    Grpc(GrpcUrl),
-    /// The silence of a port's connections.
-    Idle(u16),
-}
-
-/// A header that the user adds to HTTP requests. An empty value drops the default one.
-#[derive(Debug, PartialEq)]
-pub struct Header<'a> {
-    pub name: &'a [u8],
-    pub value: &'a [u8],
-}
-
-/// What is wrong on the command line, and how long to sleep all the same.
-#[derive(Debug)]
-pub struct Refused<'a> {
+pub struct Fallback<'a> {
     pub mistakes: Mistakes<'a>,
     pub sleep: Duration,
 }
@@ -73,7 +47,7 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// All mistakes, those of [`Args`] included.
-    pub fn new(args: &Args<'a>) -> Result<Plan<'a>, Refused<'a>> {
+    pub fn new(args: &Args<'a>) -> Result<Plan<'a>, Fallback<'a>> {
         let mut mistakes = args.mistakes.clone();
         let words_right = mistakes.is_empty();
         if !args.has_operand {
@@ -106,7 +80,7 @@ impl<'a> Plan<'a> {
         if mistakes.is_empty() {
             return Ok(plan);
         }
-        Err(Refused { mistakes, sleep: args.duration.unwrap_or(plan.rules.min) })
+        Err(Fallback { mistakes, sleep: args.duration.unwrap_or(plan.rules.min) })
     }
 
     /// Finds the mistakes that no option makes alone. It takes a command line all of whose words can be read, lest an option
@@ -127,7 +101,7 @@ impl<'a> Plan<'a> {
         }
         let may_speak_http = |(option, value): &(Opt, &[u8])| match option {
             Opt::Get | Opt::Post => true,
-            Opt::UntilUnready => matches!(target(value), Ok(Target::Http(_)) | Err(_)),
+            Opt::UntilUnready => matches!(Target::parse(value), Ok(Target::Http(_)) | Err(_)),
             _ => false,
         };
         if !self.headers.is_empty() && !args.options.iter().any(may_speak_http) {
@@ -168,15 +142,15 @@ impl<'a> Plan<'a> {
     /// Takes in one option. What is wrong with its value is told in words that follow the value.
     fn take(&mut self, option: Opt, value: &'a [u8]) -> Result<(), &'static str> {
         match option {
-            Opt::UntilUnready => self.watches.push(Watch { text: value, target: target(value)? }),
+            Opt::UntilUnready => self.watches.push(Watch { text: value, target: Target::parse(value)? }),
             Opt::UntilIdle => {
-                let port = url::port_number(value).ok_or("is not a port: write a number from 1 to 65535")?;
+                let port = port_number(value).ok_or("is not a port: write a number from 1 to 65535")?;
                 self.watches.push(Watch { text: value, target: Target::Idle(port) });
             }
             Opt::Get => self.requests.push(request(Method::Get, value)?),
             Opt::Post => self.requests.push(request(Method::Post, value)?),
             Opt::Header => {
-                let header = header(value)?;
+                let header = header::parse(value)?;
                 if header.is(HOST) && self.headers.iter().any(|header| header.is(HOST)) {
                     return Err("is a second Host");
                 }
@@ -210,7 +184,7 @@ fn read_duration(value: &[u8], least: Duration, into: &mut Duration) -> Result<(
 }
 
 fn request(method: Method, value: &[u8]) -> Result<Request<'_>, &'static str> {
-    match target(value)? {
+    match Target::parse(value)? {
         Target::Http(url) => Ok(Request { method, text: value, url }),
         _ => Err("is not an http:// URL"),
     }
@@ -249,67 +223,4 @@ impl fmt::Display for Plan<'_> {
         }
         Ok(())
     }
-}
-
-impl fmt::Display for Watch<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Target::Idle(_) = self.target {
-            f.write_str("port ")?;
-        }
-        Bytes(self.text).fmt(f)
-    }
-}
-
-impl Target {
-    /// What it is once it has drained.
-    fn drained(&self) -> &'static str {
-        match self {
-            Target::Http(_) | Target::Accept(_) | Target::Grpc(_) => "unready",
-            Target::Idle(_) => "idle",
-        }
-    }
-}
-
-/// What a URL names: an arm a scheme.
-fn target(value: &[u8]) -> Result<Target, &'static str> {
-    let (scheme, rest) = url::scheme(value)?;
-    match scheme {
-        b"http" => url::http(rest).map(Target::Http),
-        b"tcp" => url::tcp(rest).map(Target::Accept),
-        b"unix" => url::unix(rest).map(Target::Accept),
-        b"grpc" => url::grpc(rest).map(Target::Grpc),
-        b"https" => Err(
-            "cannot be asked, there is no TLS in here: to see whether it accepts connections, write tcp://HOST:PORT",
-        ),
-        _ => Err("has an unknown scheme: write http://, http://unix:, tcp://, unix: or grpc://"),
-    }
-}
-
-pub const HOST: &str = "Host";
-/// Headers that frame the message, which is not for the user to say.
-const OURS: [&str; 3] = ["Connection", "Content-Length", "Transfer-Encoding"];
-
-impl Header<'_> {
-    pub fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name.as_bytes())
-    }
-}
-
-fn header(text: &[u8]) -> Result<Header<'_>, &'static str> {
-    let (name, value) = split_once(text, b':').ok_or("has no colon: write 'NAME: VALUE'")?;
-    let value = value.trim_ascii();
-    if name.is_empty() || !name.iter().all(|&b| is_token_byte(b)) {
-        return Err("has no name that a header may have: write 'NAME: VALUE'");
-    }
-    if !value.iter().all(is_value_byte) {
-        return Err("has a control character, such as a line end, in its value");
-    }
-    let header = Header { name, value };
-    if OURS.iter().any(|ours| header.is(ours)) {
-        return Err("cannot be set: Connection, Content-Length and Transfer-Encoding are the program's own");
-    }
-    if header.is(HOST) && (value.is_empty() || !value.iter().all(u8::is_ascii_graphic)) {
-        return Err("names no host, which HTTP/1.1 requires");
-    }
-    Ok(header)
 }

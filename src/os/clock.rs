@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::sys::{self, EINTR, ETIMEDOUT, Errno};
+use super::sys::{self, EINTR, ETIMEDOUT, Errno};
 
 /// When the drain began, in nanoseconds on the monotonic clock; 0 as long as that could not be read.
 static START: AtomicU64 = AtomicU64::new(0);

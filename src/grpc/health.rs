@@ -3,9 +3,9 @@
 //!
 //! HTTP/2 is RFC 9113; gRPC over it is `doc/PROTOCOL-HTTP2.md` in the grpc repository; the service is `grpc.health.v1`.
 
-use crate::hpack::{self, MALFORMED};
-use crate::net::Failure;
-use crate::text::signed;
+use super::hpack::{self, MALFORMED};
+use crate::net::failure::Failure;
+use crate::text::{is_value_byte, signed};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const USER_AGENT: &str = concat!("drain-sleep/", env!("CARGO_PKG_VERSION"));
@@ -51,9 +51,6 @@ static FIELDS: [(&str, &str); 6] = [
     ("te", "trailers"),
     ("user-agent", USER_AGENT),
 ];
-
-/// The longest SERVICE, which keeps the request within one frame and the peer's first window.
-pub const SERVICE_MAX: usize = 8 * 1024;
 
 /// All that the client says of itself: the preface, and the call `Check(service)`.
 pub fn request(authority: &[u8], service: &[u8]) -> Vec<u8> {
@@ -266,7 +263,7 @@ fn fields(block: &[u8]) -> Result<Fields, Failure> {
             return Err(MALFORMED);
         }
         regular |= !pseudo;
-        if !value.iter().all(crate::http1::is_value_byte) {
+        if !value.iter().all(is_value_byte) {
             return Err(MALFORMED);
         }
         if name == b":status" {
@@ -343,6 +340,7 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::url::SERVICE_MAX;
 
     fn headers(flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
         let mut block = Vec::new();

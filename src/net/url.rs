@@ -4,25 +4,8 @@
 
 use std::net::IpAddr;
 
-use crate::grpc::SERVICE_MAX;
+use super::endpoint::{Endpoint, Host, SOCKET_PATH_MAX};
 use crate::text::{decimal, hex, split_once};
-
-/// Where to connect to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Endpoint {
-    /// A TCP port.
-    Tcp(Host, u16),
-    /// A Unix socket: its absolute path, at most [`SOCKET_PATH_MAX`] bytes.
-    Unix(Vec<u8>),
-}
-
-/// A host that needs no resolver.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Host {
-    Ip(IpAddr),
-    /// 127.0.0.1 and, if nobody is reached there, `::1`.
-    Localhost,
-}
 
 /// Whose gRPC health is checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,8 +27,8 @@ pub struct HttpUrl {
     pub target: Vec<u8>,
 }
 
-/// `sun_path` of `sockaddr_un` holds 108 bytes, the last of them NUL: unix(7).
-pub const SOCKET_PATH_MAX: usize = 107;
+/// The longest SERVICE of a gRPC URL, in bytes. It keeps the request within one frame and the server's first window.
+pub const SERVICE_MAX: usize = 8 * 1024;
 
 /// Where `http:` goes unless it says otherwise.
 pub const HTTP_PORT: u16 = 80;

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::http::{Answer, Method, NotFollowed, Read, exchange};
-use crate::log::Bytes;
-use crate::net::Failure;
-use crate::plan::Header;
-use crate::url::{Endpoint, HttpUrl};
+use super::client::{Answer, Method, NotFollowed, Read, exchange};
+use super::header::Header;
+use crate::net::endpoint::Endpoint;
+use crate::net::failure::Failure;
+use crate::net::url::HttpUrl;
+use crate::os::log::Bytes;
 
 /// One request.
 #[derive(Debug)]

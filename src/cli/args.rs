@@ -1,13 +1,13 @@
-//! The command line as it was typed: which options, which values, and how long. What they mean is for [`crate::plan`].
+//! The command line as it was typed: which options, which values, and how long. What they mean is for `plan`.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::SplitWhitespace;
 use std::time::Duration;
 
-use crate::duration::{Sum, is_bare_number, unquoted};
-use crate::expand::{self, Environment, expand};
-use crate::log::Bytes;
+use super::duration::{Sum, is_bare_number, unquoted};
+use super::variables::{self, Environment, expand};
+use crate::os::log::Bytes;
 
 /// The options, in the order in which `--help` shows them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -183,7 +183,7 @@ pub struct Words<'a> {
 /// An argument by its index, and what it becomes by its variables.
 struct Expanded<'a> {
     index: usize,
-    text: Result<Cow<'a, [u8]>, expand::Error<'a>>,
+    text: Result<Cow<'a, [u8]>, variables::Error<'a>>,
 }
 
 /// Expands the variables in a command line.
@@ -205,7 +205,7 @@ pub fn words<'a>(arguments: &'a [&'a [u8]], environment: Environment) -> Words<'
 struct Word<'a> {
     text: &'a [u8],
     /// Its variables cannot be expanded, so that it is as it was typed. A value is not taken from it.
-    unexpanded: Option<&'a expand::Error<'a>>,
+    unexpanded: Option<&'a variables::Error<'a>>,
     /// It is a part of an argument.
     is_part: bool,
 }
@@ -218,7 +218,7 @@ struct Reader<'a> {
     next_expanded: usize,
     /// What is left of an argument that holds several words, and what is wrong with its variables.
     parts: SplitWhitespace<'a>,
-    parts_unexpanded: Option<&'a expand::Error<'a>>,
+    parts_unexpanded: Option<&'a variables::Error<'a>>,
 }
 
 impl<'a> Reader<'a> {
@@ -378,8 +378,8 @@ impl<'a> Args<'a> {
         if !word.is_part {
             match word.unexpanded {
                 None => {}
-                Some(expand::Error::Unset(variable)) => self.mistakes.push(Mistake::Unset(word.text, variable)),
-                Some(expand::Error::TooLong) => {
+                Some(variables::Error::Unset(variable)) => self.mistakes.push(Mistake::Unset(word.text, variable)),
+                Some(variables::Error::TooLong) => {
                     let why = "becomes longer than 2 MiB by its variables: write something shorter";
                     self.mistakes.push(Mistake::Argument(word.text, why));
                 }

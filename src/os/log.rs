@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-use crate::sys::{self, Errno, PollFd, STDERR, STDIN, STDOUT};
+use super::sys::{self, Errno, PollFd, STDERR, STDIN, STDOUT};
 
 /// Bytes in a line, the line feed included.
 const LINE_MAX: usize = 1024;
@@ -44,7 +44,7 @@ pub fn to_file(path: &[u8]) -> io::Result<()> {
 
 /// Takes the numbers 0 to 2 where they came closed, so that nothing that is opened later gets one of them and is then
 /// written to as if it were stderr. An O_PATH descriptor can be neither read nor written, and `/` is always there.
-pub fn hold_standard_descriptors() {
+pub fn reserve_stdio() {
     let mut standard = [STDIN, STDOUT, STDERR].map(|fd| PollFd { fd, events: 0, revents: 0 });
     let _ = sys::poll_all(&mut standard, Duration::ZERO);
     for _closed in standard.iter().filter(|polled| polled.revents & sys::POLLNVAL != 0) {
@@ -86,7 +86,7 @@ fn to_stderr(line: &[u8]) {
         if events & sys::POLLOUT == 0 {
             return;
         }
-        match sys::write_now(STDERR, line) {
+        match sys::write_nonblocking(STDERR, line) {
             Ok(()) => return,
             Err(sys::EAGAIN) => {}
             Err(_) => break,

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::sys::{AF_INET, AF_INET6, AF_UNSPEC, ENOENT, Errno};
+use crate::os::sys::{AF_INET, AF_INET6, AF_UNSPEC, ENOENT, Errno};
 
 /// The netlink protocol that answers these requests.
 pub const NETLINK_SOCK_DIAG: i32 = 4;
@@ -206,7 +206,7 @@ mod tests {
 
     /// A server on [`PORT`] with one client, as a kernel described them. The client sends three bytes; the server reads
     /// them; four seconds pass; the client closes its side.
-    const RECORDED: &str = include_str!("inet_diag/recorded.txt");
+    const RECORDED: &str = include_str!("inet_diag_recorded.txt");
     const PORT: u16 = 41003;
     const IDLE_AFTER: Duration = Duration::from_secs(3);
 

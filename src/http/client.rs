@@ -3,12 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::http1;
-use crate::location::{Redirect, resolve};
-use crate::log::Bytes;
-use crate::net::{Connection, Failure, connect};
-use crate::plan::{HOST, Header};
-use crate::url::{Endpoint, HttpUrl};
+use super::header::{HOST, Header};
+use super::redirect::{Redirect, resolve};
+use super::response;
+use crate::net::connection::{Connection, connect};
+use crate::net::endpoint::Endpoint;
+use crate::net::failure::Failure;
+use crate::net::url::HttpUrl;
+use crate::os::log::Bytes;
 
 /// Requests for one answer: nine redirects and the answer. `RedirectChecker` in the kubelet's `pkg/probe/http/http.go`.
 const REQUESTS_MAX: usize = 10;
@@ -102,8 +104,9 @@ pub fn exchange(
                 Redirect::Follow { absolute } if method == Method::Get || matches!(head.status, 307 | 308) => {
                     // That it is broken does not matter; that it stalls does.
                     if read == Read::Body
-                        && !head.announces_more_than(http1::REDIRECT_BODY_MAX)
-                        && let Err(failure @ Failure::SaysNothing(_)) = response.body(&head, http1::REDIRECT_BODY_MAX)
+                        && !head.announces_more_than(response::REDIRECT_BODY_MAX)
+                        && let Err(failure @ Failure::SaysNothing(_)) =
+                            response.body(&head, response::REDIRECT_BODY_MAX)
                     {
                         return Err(failure);
                     }
@@ -118,7 +121,7 @@ pub fn exchange(
             });
         }
         if read == Read::Body {
-            response.body(&head, http1::BODY_MAX)?;
+            response.body(&head, response::BODY_MAX)?;
         }
         return Ok(Answer { status: head.status, redirect });
     }
@@ -156,9 +159,9 @@ struct Response {
 }
 
 impl Response {
-    fn head(&mut self) -> Result<http1::Head, Failure> {
+    fn head(&mut self) -> Result<response::Head, Failure> {
         loop {
-            if let Some(head) = http1::head(&self.bytes)? {
+            if let Some(head) = response::head(&self.bytes)? {
                 return Ok(head);
             }
             if self.ended {
@@ -168,8 +171,8 @@ impl Response {
         }
     }
 
-    fn body(&mut self, head: &http1::Head, limit: u64) -> Result<(), Failure> {
-        while !http1::body(&self.bytes, head, limit, self.ended)? {
+    fn body(&mut self, head: &response::Head, limit: u64) -> Result<(), Failure> {
+        while !response::body(&self.bytes, head, limit, self.ended)? {
             self.more()?;
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! HTTP/1 responses, as the kubelet's prober reads them: Go's `net/http`, `ReadResponse` and what it calls. Bytes in,
 //! verdict out; no socket.
 
-use crate::net::Failure;
-use crate::text::{decimal, hex};
+use crate::net::failure::Failure;
+use crate::text::{decimal, hex, is_token_byte, is_value_byte};
 
 /// Bytes of a response's head: tighter than the kubelet.
 const HEAD_MAX: usize = 16 * 1024;
@@ -192,16 +192,6 @@ impl Fields {
             None => Framing::Close,
         })
     }
-}
-
-/// `tchar` of RFC 9110 section 5.6.2.
-pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// What may stand in a field's value: RFC 9110 section 5.5.
-pub fn is_value_byte(byte: &u8) -> bool {
-    *byte == b'\t' || !byte.is_ascii_control()
 }
 
 /// Whether a chunked body is complete, or has given `limit` bytes of data: `chunkedReader` in Go's

@@ -3,8 +3,9 @@
 
 use std::net::IpAddr;
 
+use crate::net::endpoint::Endpoint;
+use crate::net::url::{HTTP_PORT, HttpUrl, ip_address, percent_decode, port_number};
 use crate::text::{split_before, split_once};
-use crate::url::{Endpoint, HTTP_PORT, HttpUrl, ip_address, percent_decode, port_number};
 
 /// What to do about a redirect.
 #[derive(Debug, PartialEq)]
@@ -215,7 +216,7 @@ fn request_target(base: &[u8], path: &[u8], query: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::url;
+    use crate::net::url;
 
     fn follow(location: &str) -> Result<(u16, String, String, bool), String> {
         let mut url = url::http(b"//127.0.0.1:8080/a/b?q").unwrap();

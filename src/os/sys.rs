@@ -300,7 +300,7 @@ pub fn write_some(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
 ///
 /// # Errors
 /// Those of pwritev2(2): EAGAIN where it would have to wait, EOPNOTSUPP and others where it cannot tell.
-pub fn write_now(fd: RawFd, bytes: &[u8]) -> Result<(), Errno> {
+pub fn write_nonblocking(fd: RawFd, bytes: &[u8]) -> Result<(), Errno> {
     const RWF_NOWAIT: c_int = 0x8;
     const WHERE_IT_IS: i64 = -1;
     let bytes = IoVec { base: bytes.as_ptr().cast(), length: bytes.len() };

@@ -1,8 +1,8 @@
 //! HPACK (RFC 7541), as far as a client needs it that allows no dynamic table: it announces a table of size 0, so that
 //! every index means a row of the static table, and a header block cannot be made to grow.
 
-use crate::http1::is_token_byte;
-use crate::net::Failure;
+use crate::net::failure::Failure;
+use crate::text::is_token_byte;
 
 /// What is not a header block.
 pub const MALFORMED: Failure = Failure::unready("malformed HTTP/2 headers");

@@ -4,7 +4,6 @@
 //!
 //! The names are those of the Itanium C++ ABI, section 1.
 
-#![cfg(panic = "abort")]
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;

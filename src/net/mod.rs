@@ -1,0 +1,7 @@
+//! Where to connect to, connections that end by a deadline, and the kernel's list of connections.
+
+pub mod connection;
+pub mod endpoint;
+pub mod failure;
+pub mod inet_diag;
+pub mod url;

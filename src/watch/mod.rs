@@ -1,0 +1,163 @@
+//! What can be watched, behind one narrow interface: check it, by a deadline.
+
+mod accept;
+mod grpc;
+mod http;
+mod idle;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::drain::Finding;
+use crate::http::client::Answer;
+use crate::http::header::Header;
+use crate::net::endpoint::Endpoint;
+use crate::net::failure::Failure;
+use crate::net::inet_diag;
+use crate::net::url::{self, GrpcUrl, HttpUrl};
+use crate::os::log::Bytes;
+
+/// One thing to watch.
+#[derive(Debug)]
+pub struct Watch<'a> {
+    /// As it was typed.
+    pub text: &'a [u8],
+    pub target: Target,
+}
+
+/// What can be watched.
+#[derive(Debug, PartialEq)]
+pub enum Target {
+    Http(HttpUrl),
+    /// Whether it accepts connections.
+    Accept(Endpoint),
+    Grpc(GrpcUrl),
+    /// The silence of a port's connections.
+    Idle(u16),
+}
+
+impl Target {
+    /// Parses a URL of `--until-unready`. One match arm per scheme.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words that follow the URL.
+    pub fn parse(value: &[u8]) -> Result<Target, &'static str> {
+        let (scheme, rest) = url::scheme(value)?;
+        match scheme {
+            b"http" => url::http(rest).map(Target::Http),
+            b"tcp" => url::tcp(rest).map(Target::Accept),
+            b"unix" => url::unix(rest).map(Target::Accept),
+            b"grpc" => url::grpc(rest).map(Target::Grpc),
+            b"https" => Err(
+                "cannot be asked, there is no TLS in here: to see whether it accepts connections, write tcp://HOST:PORT",
+            ),
+            _ => Err("has an unknown scheme: write http://, http://unix:, tcp://, unix: or grpc://"),
+        }
+    }
+
+    /// What it is once it has drained.
+    pub fn drained(&self) -> &'static str {
+        match self {
+            Target::Http(_) | Target::Accept(_) | Target::Grpc(_) => "unready",
+            Target::Idle(_) => "idle",
+        }
+    }
+}
+
+impl fmt::Display for Watch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Target::Idle(_) = self.target {
+            f.write_str("port ")?;
+        }
+        Bytes(self.text).fmt(f)
+    }
+}
+
+/// What a check has found, and how to say it.
+pub struct Verdict {
+    pub finding: Finding,
+    /// In a word or two; a change of it is logged.
+    pub word: &'static str,
+    pub reason: Reason,
+}
+
+/// Why a verdict is what it is.
+pub enum Reason {
+    Words(&'static str),
+    Answer(Answer),
+    Failure(Failure),
+    /// Connections that are busy, and those that are open.
+    Busy(u32, u32),
+    /// Connections that are open, and whether anything listens.
+    Idle(u32, bool),
+    /// Why the kernel does not list connections.
+    NoList(inet_diag::Error),
+}
+
+impl Verdict {
+    fn ready(reason: Reason) -> Verdict {
+        Verdict { finding: Finding { ready: true, drained: false }, word: "ready", reason }
+    }
+
+    fn unready(reason: Reason) -> Verdict {
+        Verdict { finding: Finding { ready: false, drained: true }, word: "unready", reason }
+    }
+
+    /// The check says nothing either way: it could not be made, or the app is slow or busy.
+    fn unknown(reason: Reason) -> Verdict {
+        Verdict { finding: Finding { ready: false, drained: false }, word: "not known", reason }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.word, self.reason)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Words(words) => f.write_str(words),
+            Reason::Answer(answer) => answer.fmt(f),
+            Reason::Failure(failure) => failure.fmt(f),
+            Reason::Busy(busy, open) => write!(f, "{busy} of {open} connections"),
+            Reason::Idle(open, true) => write!(f, "{open} open"),
+            Reason::Idle(open, false) => write!(f, "{open} open, nothing listens"),
+            Reason::NoList(error) => write!(f, "the kernel does not list connections: {error}"),
+        }
+    }
+}
+
+impl From<Failure> for Verdict {
+    fn from(failure: Failure) -> Verdict {
+        match failure {
+            Failure::Unready(..) => Verdict::unready(Reason::Failure(failure)),
+            Failure::SaysNothing(_) | Failure::Local(_) => Verdict::unknown(Reason::Failure(failure)),
+        }
+    }
+}
+
+/// Checks what is watched, and keeps what one check leaves for the next.
+pub struct Checker<'a> {
+    headers: &'a [Header<'a>],
+    idle_after: Duration,
+    tcp_diag: idle::TcpDiag,
+}
+
+impl<'a> Checker<'a> {
+    /// `headers` go with every HTTP request; `idle_after` is for how long a connection must have been silent to be idle.
+    pub fn new(headers: &'a [Header<'a>], idle_after: Duration) -> Checker<'a> {
+        Checker { headers, idle_after, tcp_diag: idle::TcpDiag::default() }
+    }
+
+    /// Checks a target once, and is back by `deadline`, a time since the start of the drain. One match arm per kind of watch.
+    pub fn check(&mut self, target: &Target, deadline: Duration) -> Verdict {
+        match target {
+            Target::Http(url) => http::check(url, self.headers, deadline),
+            Target::Accept(endpoint) => accept::check(endpoint, deadline),
+            Target::Grpc(url) => grpc::check(url, deadline),
+            Target::Idle(port) => idle::check(&mut self.tcp_diag, *port, self.idle_after, deadline),
+        }
+    }
+}
