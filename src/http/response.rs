@@ -5,7 +5,7 @@ use crate::net::failure::Failure;
 use crate::text::{decimal, hex, is_token_byte, is_value_byte};
 
 /// Bytes of a response's head: tighter than the kubelet.
-const HEAD_MAX: usize = 16 * 1024;
+pub const HEAD_MAX: usize = 16 * 1024;
 /// Bytes of a body that are read before the status alone decides: `maxRespBodyLength` in `pkg/probe/http/http.go`.
 pub const BODY_MAX: u64 = 10 * 1024;
 /// Bytes of a redirect's body that are read before it is followed, if it is no longer: `maxBodySlurpSize` in Go's

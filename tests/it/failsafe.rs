@@ -236,11 +236,11 @@ fn with_little_memory() {
     let (address, _) = answers(&[200]);
     for limit in ["-v 4096", "-d 4096", "-d 512"] {
         let run = run_shell(&format!(
-            "ulimit {limit}; exec \"$0\" 0.3 --until-unready {} --until-idle {} --post {}",
+            "ulimit {limit}; exec \"$0\" 2 --timeout 60 --until-unready {} --until-idle {} --post {}",
             url(address),
             address.port(),
             url(address)
         ));
-        assert!(run.status == 0 && run.lasted(300) && run.says("is ready (200)"), "{limit}: {run:?}");
+        assert!(run.status == 0 && run.lasted(2000) && run.says("is ready (200)"), "{limit}: {run:?}");
     }
 }
