@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 
-use crate::support::{CLOSED, answer, each, hold, read_request, run, serve, serve_unix, url};
+use crate::support::{CLOSED, Run, answer, each, hold, read_request, run, serve, serve_unix, url};
 
 /// `/N` answers N; the other paths are as their names say.
 fn app(stream: &mut (impl std::io::Read + Write)) {
@@ -26,6 +26,12 @@ fn app(stream: &mut (impl std::io::Read + Write)) {
     if path == "/silent" || path == "/stalls" {
         hold(stream); // a body is not waited for
     }
+}
+
+/// The drain ends once the requests have been sent, however long that takes, and not before 0.7 s.
+fn run_requests(options: &[&str]) -> Run {
+    let gone = format!("--until-unready=tcp://{CLOSED}");
+    run(&[&["60", &gone, "--assume-ready", "--min=0.7", "--threshold=1", "--period=10ms"], options].concat())
 }
 
 #[test]
@@ -64,11 +70,12 @@ fn outcomes() {
     ];
     each(over_tcp.into_iter().chain(over_unix).chain(nobody), |(option, url, status, says)| {
         let timeout = if says.contains("timed out") { "0.2" } else { "60" };
-        let run = run(&["2", option, &url, "--timeout", timeout]);
+        let run = run_requests(&[option, &url, "--timeout", timeout]);
         assert_eq!(run.status, status, "{option} {url}: {run:?}");
-        assert!(run.lasted(2000), "{option} {url}: {run:?}");
-        let line = run.lines()[1].to_string();
-        assert!(line.contains(&format!("{} {url}", &option[2..].to_uppercase())) && line.ends_with(says), "{run:?}");
+        assert!(run.lasted(700), "{option} {url}: {run:?}");
+        let request = format!("{} {url}", &option[2..].to_uppercase());
+        let told = |line: &&str| line.contains(&request) && line.ends_with(says);
+        assert_eq!(run.lines()[1..].iter().filter(|line| told(line)).count(), 1, "{run:?}");
     });
 }
 
@@ -83,8 +90,16 @@ fn in_order() {
         answer(&mut stream, status);
     });
     let paths = ["/a", "/b", "/c"].map(|path| format!("http://{address}{path}"));
-    let run =
-        run(&["0.7", "--post", &paths[0], "--get", &paths[1], "--header=X-A: 1", "--post", &paths[2], "--timeout=60"]);
+    let run = run_requests(&[
+        "--post",
+        &paths[0],
+        "--get",
+        &paths[1],
+        "--header=X-A: 1",
+        "--post",
+        &paths[2],
+        "--timeout=60",
+    ]);
     assert!(run.status == 1 && run.lasted(700), "{run:?}");
     let version = env!("CARGO_PKG_VERSION");
     for (method, path, length) in
@@ -94,7 +109,7 @@ fn in_order() {
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{length}User-Agent: drain-sleep/{version}\r\n\
              Accept: */*\r\nX-A: 1\r\n\r\n"
         );
-        assert_eq!(requests.recv().unwrap(), expected);
+        assert_eq!(requests.try_recv().as_ref(), Ok(&expected));
     }
     assert!(requests.try_recv().is_err(), "none is sent twice");
 }
@@ -128,6 +143,12 @@ fn a_failure_does_not_stop_the_checks() {
     let run =
         run(&["60", "--until-unready", &url(address), "--post", &post, "--period=10ms", "--min=0", "--timeout=60"]);
     assert!(run.status == 1 && run.says("drained after "), "{run:?}");
+}
+
+#[test]
+fn a_failure_does_not_shorten_the_sleep() {
+    let run = run(&["0.7", "--get", &url(CLOSED)]);
+    assert!(run.status == 1 && run.lasted(700) && run.says("failed: connection refused"), "{run:?}");
 }
 
 #[test]
