@@ -430,12 +430,12 @@ impl Child {
         }
     }
 
-    /// What becomes readable when there is a result.
+    /// The pipe that the result comes by, which hangs up when the child has ended.
     pub fn result(&self) -> &OwnedFd {
         &self.result
     }
 
-    /// What the work gave.
+    /// What the work gave, once the child has ended.
     ///
     /// # Errors
     /// That of the work, or ECHILD where the child died before it could tell.
@@ -452,7 +452,7 @@ impl Child {
 impl Drop for Child {
     /// Ends the child, and waits until it is gone.
     fn drop(&mut self) {
-        /// Where SIGKILL has to wait too, for a lock in the kernel, we do not.
+        /// SIGKILL itself may have to wait for a lock in the kernel. We do not.
         const A_MOMENT: Duration = Duration::from_millis(100);
         let fd = self.result.as_raw_fd();
         // SAFETY: waitpid(2) may get no place for the status.
