@@ -159,6 +159,7 @@ unsafe extern "C" {
     fn getpeername(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
     fn sigprocmask(how: c_int, signals: *const SignalSet, before: *mut SignalSet) -> c_int;
+    fn close(fd: c_int) -> c_int;
     fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
     fn prctl(option: c_int, ...) -> c_int;
     fn kill(pid: c_int, signal: c_int) -> c_int;
@@ -391,7 +392,7 @@ impl Child {
             let mut outcome = done(prctl(PR_SET_PDEATHSIG, SIGKILL as c_ulong));
             // The kernel gives the lowest numbers first, so that the pipe's are above those of the standard streams and the log.
             for inherited in 0..tell.as_raw_fd() {
-                drop(OwnedFd::from_raw_fd(inherited));
+                close(inherited);
             }
             // POLLERR: nobody reads. Our parent died before its death would have been told to us.
             if poll_one(tell.as_raw_fd(), POLLOUT, Duration::ZERO) == Ok(POLLOUT) {
@@ -403,12 +404,12 @@ impl Child {
         }
     }
 
-    /// What becomes readable when there is a result.
+    /// The pipe that the result comes by, which hangs up when the child has ended.
     pub fn result(&self) -> &OwnedFd {
         &self.result
     }
 
-    /// What the work gave.
+    /// What the work gave, once the child has ended.
     ///
     /// # Errors
     /// That of the work, or ECHILD where the child died before it could tell.
@@ -425,7 +426,7 @@ impl Child {
 impl Drop for Child {
     /// Ends the child, and waits until it is gone.
     fn drop(&mut self) {
-        /// Where SIGKILL has to wait too, for a lock in the kernel, we do not.
+        /// SIGKILL itself may have to wait for a lock in the kernel. We do not.
         const A_MOMENT: Duration = Duration::from_millis(100);
         let fd = self.result.as_raw_fd();
         // SAFETY: waitpid(2) may get no place for the status.
@@ -487,4 +488,41 @@ fn mask(how: c_int, signals: &[i32]) {
 pub fn handle(number: i32, handler: extern "C" fn(c_int)) {
     // SAFETY: the handler is a function that lasts as long as the process.
     unsafe { signal(number, handler as usize) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    fn told(work: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
+        let child = Child::start(work)?;
+        assert_eq!(poll_one(child.result().as_raw_fd(), 0, LONG).map(|events| events != 0), Ok(true));
+        child.told()
+    }
+
+    #[test]
+    fn a_child_tells_how_it_went() {
+        assert_eq!(told(&|| Ok(())), Ok(()));
+        assert_eq!(told(&|| Err(ENOENT)), Err(ENOENT));
+        assert_eq!(told(&|| exit(0)), Err(ECHILD));
+    }
+
+    #[test]
+    fn a_child_has_none_of_our_streams_and_is_ended() {
+        let child = Child::start(&|| {
+            if [STDIN, STDOUT, STDERR].map(|fd| poll_one(fd, 0, Duration::ZERO)) != [Ok(POLLNVAL); 3] {
+                return Err(EISCONN);
+            }
+            while poll_one(-1, 0, LONG).is_ok() {}
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(poll_one(child.result().as_raw_fd(), 0, Duration::from_millis(300)), Ok(0), "{:?}", child.told());
+        let pid = child.pid;
+        drop(child);
+        // SAFETY: signal 0 does nothing.
+        assert_eq!(done(unsafe { kill(pid, 0) }), Err(Errno(3)), "ESRCH: there is no such process, and no zombie");
+    }
 }

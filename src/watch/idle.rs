@@ -34,7 +34,8 @@ impl TcpDiag {
             *self = TcpDiag::Asked(Child::start(&ask)?);
         }
         if let TcpDiag::Asked(child) = self {
-            wait(child.result(), POLLIN, deadline)?;
+            const ITS_END: i16 = 0; // POLLHUP needs no asking
+            wait(child.result(), ITS_END, deadline)?;
             let told = child.told();
             *self = if told.is_ok() { TcpDiag::Answers } else { TcpDiag::NotAsked };
             return told;
