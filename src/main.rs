@@ -2,8 +2,9 @@
 
 #![no_main]
 
-// Not a library but a linker script, which leaves out the tables for unwinding. Named here and not in the linker's flags,
-// since those are also the tests', which do unwind.
+// Not a library but a linker script, which leaves out the tables for unwinding. It is named here and not in the linker's
+// flags, since the tests have the same flags, and they do unwind.
+#[cfg(discard_unwind_tables)]
 #[link(name = "discard.ld", kind = "static", modifiers = "+verbatim,-bundle")]
 unsafe extern "C" {}
 
