@@ -31,6 +31,9 @@ LAST_REQUEST_LINE = re.compile(r"\[pod/\S+\] last request (\S+)")
 NO_HOOK = rolling.NO_HOOK
 UNTIL_IDLE, POST_UNTIL_IDLE = rolling.UNTIL_IDLE, rolling.POST_UNTIL_IDLE
 POST_UNTIL_UNREADY, POST_UNTIL_UNREADY_MIN_12S = rolling.POST_UNTIL_UNREADY, rolling.POST_UNTIL_UNREADY_MIN_12S
+POST_UNTIL_UNREADY_MIN_2S = drain_sleep(
+    "--post --until-unready --min 2s", *rolling.POST, *rolling.UNREADY, "--min", "2s"
+)
 GRPC_UNTIL_IDLE = drain_sleep("--until-idle, gRPC", "--until-idle", "9090")
 
 KEPT = {"requests": ("POST ?takes=200ms",)}  # enough connections for each pod, and requests that nobody repeats
@@ -96,13 +99,15 @@ def usual(condition, *expected, times=1):
 def table():
     return [
         *usual(KUBE_PROXY, FAILURES, CHANCE, NONE, NONE, NONE, NONE, NONE),
+        Row(POST_UNTIL_UNREADY_MIN_2S, KUBE_PROXY, NONE),
         # A connection stays with its pod: it takes the app to end it.
         Row(NO_HOOK, KUBE_PROXY_KEPT, FAILURES),
         Row(sleep(5), KUBE_PROXY_KEPT, FAILURES),
         Row(UNTIL_IDLE, KUBE_PROXY_KEPT, FAILURES),
         Row(POST_UNTIL_IDLE, KUBE_PROXY_CLOSED, NONE),
         Row(POST_UNTIL_UNREADY, KUBE_PROXY_CLOSED, NONE),
-        *usual(CONTOUR, CHANCE, NONE, NONE, NONE, NONE, NONE, NONE),
+        *usual(CONTOUR, CHANCE, CHANCE, NONE, NONE, NONE, NONE, NONE),
+        Row(POST_UNTIL_UNREADY_MIN_2S, CONTOUR, NONE),
         Row(UNTIL_IDLE, CONTOUR_CHECKS, NONE),
         Row(POST_UNTIL_IDLE, CONTOUR_CHECKS, NONE),
         Row(POST_UNTIL_UNREADY, CONTOUR_CHECKS, NONE),

@@ -253,6 +253,8 @@ def envoy_configuration(reuse_connection):
         "type": "STATIC",
         "connect_timeout": "1s",
         "health_checks": [health_check],
+        # Else Envoy asks all of them where fewer than half are healthy, as addresses without a pod are.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "load_assignment": {"cluster_name": "pods", "endpoints": [{"lb_endpoints": endpoints}]},
     }
     manager = {
