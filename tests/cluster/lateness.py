@@ -36,8 +36,10 @@ POST_UNTIL_UNREADY_MIN_2S = drain_sleep(
 )
 GRPC_UNTIL_IDLE = drain_sleep("--until-idle, gRPC", "--until-idle", "9090")
 
-KEPT = {"requests": ("POST ?takes=200ms",)}  # enough connections for each pod, and requests that nobody repeats
-NEW = {"client": ("-keepalive=false",)}
+# A connection to a pod that has gone may hang: 10 s are enough to call it a failure.
+NEW = {"client": ("-keepalive=false", "-timeout=10s")}
+# Enough connections for each pod, and requests that nobody repeats.
+KEPT = {"requests": ("POST ?takes=200ms",), "client": ("-timeout=10s",)}
 GRPC = {"sends": load.Calls, "requests": ("grpc.health.v1.Health/Check",)}
 
 SKIPPER = rolling.USUAL

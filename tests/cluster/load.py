@@ -34,7 +34,7 @@ class Load:
         """Send requests such as 'GET ?takes=20ms', in turn, at a rate such as 400/1s, until told to stop."""
         self.results = up.WORK / "results.bin"
         self.vegeta = subprocess.Popen(
-            ("vegeta", "attack", f"-rate={rate}", f"-output={self.results}", "-timeout=10s", *options),
+            ("vegeta", "attack", f"-rate={rate}", f"-output={self.results}", *options),
             stdin=subprocess.PIPE,
         )
         targets = (request.replace(" ", f" {url}", 1) for request in requests)
