@@ -21,7 +21,7 @@ URL = f"http://{ADDRESS}:{PORT}/"
 NAMESPACE = "rolling"  # of the pods and their service
 CLUSTER_IP = "203.0.113.80"  # of the service, in up.SERVICE_SUBNET
 CONTOUR_CLASS = "contour"
-XDS_PORT = 9001  # where Envoy asks Contour
+XDS_PORT = 9003  # where Envoy asks Contour; 9001 is for Envoy itself
 
 # Programs out of modules whose own go.mod and go.sum count, since they replace what they require. The last is a file
 # that Traefik embeds and its module lacks.
@@ -187,6 +187,7 @@ def contour(**service):
         *xds,
         f"--envoy-service-http-address={ADDRESS}",
         f"--envoy-service-http-port={PORT}",
+        "--envoy-http-access-log=/dev/null",
     )
     node = ("--service-node", "node", "--service-cluster", "contour")
     with running(*serve), running("envoy", "--config-path", bootstrap, *node, *ENVOY_OPTIONS):
