@@ -1,7 +1,6 @@
-"""Routers, and an open load through them: requests leave on time, whether earlier ones were answered or not."""
+"""An open load on a router: requests leave on time, whether earlier ones were answered or not."""
 
 import dataclasses
-import ipaddress
 import json
 import signal
 import subprocess
@@ -10,58 +9,15 @@ import urllib.request
 
 import up
 
-ADDRESS = "127.0.0.1:9000"
-URL = f"http://{ADDRESS}/"
 
-
-def skipper(poll_seconds=3, keep_alive=True):
-    """An ingress controller that learns of a pod's end when it next asks the API server."""
-    return up.start(
-        "skipper",
-        f"-address={ADDRESS}",
-        "-support-listener=",
-        "-access-log-disabled",
-        "-kubernetes",
-        f"-kubernetes-url={up.PROXY}",
-        "-enable-kubernetes-endpointslices",
-        f"-source-poll-timeout={poll_seconds * 1000}",
-        *([] if keep_alive else ["-disable-http-keepalives"]),
-    )
-
-
-def haproxy(protocol="h1"):
-    """A router that knows no Kubernetes: it checks each address that a pod may have, and gives up at the third failure.
-
-    It takes HTTP/1.1 and HTTP/2 from clients, and speaks the given protocol to the pods.
-    """
-    servers = "\n".join(
-        f"  server {address} {address}:8080 proto {protocol} check inter 1s rise 1 fall 3"
-        for address in list(ipaddress.ip_network(up.POD_SUBNET).hosts())[1:]  # the first is the bridge's
-    )
-    configuration = f"""
-defaults
-  mode http
-  timeout connect 1s
-  timeout client 10s
-  timeout server 10s
-frontend clients
-  bind {ADDRESS}
-  default_backend pods
-backend pods
-  option httpchk GET /readyz
-{servers}
-"""
-    return up.start("haproxy", "-db", "-f", up.write("haproxy.cfg", configuration))
-
-
-def wait_until_routed():
+def wait_until_routed(url):
     """Enough answers in a row for every server of a router to have had its turn."""
-    up.wait_until("the router finds the pods", lambda: all(answers() for _ in range(70)))
+    up.wait_until("the router finds the pods", lambda: all(answers(url) for _ in range(70)))
 
 
-def answers():
+def answers(url):
     try:
-        return urllib.request.urlopen(URL, timeout=5).status == 200
+        return urllib.request.urlopen(url, timeout=5).status == 200
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
 
@@ -74,15 +30,19 @@ class Result:
 
 
 class Load:
-    def __init__(self, rate, takes, options):
-        """Send requests at a rate such as 400/1s, which take the given times in turn, until told to stop."""
+    def __init__(self, url, rate, requests, options):
+        """Send requests such as 'GET ?takes=20ms', in turn, at a rate such as 400/1s, until told to stop."""
         self.results = up.WORK / "results.bin"
         self.vegeta = subprocess.Popen(
             ("vegeta", "attack", f"-rate={rate}", f"-output={self.results}", *options),
             stdin=subprocess.PIPE,
         )
-        self.vegeta.stdin.write("".join(f"GET {URL}?takes={time}\n" for time in takes).encode())
+        targets = (request.replace(" ", f" {url}", 1) for request in requests)
+        self.vegeta.stdin.write("".join(f"{target}\n" for target in targets).encode())
         self.vegeta.stdin.close()
+
+    def kill(self):
+        self.vegeta.kill()
 
     def stop(self):
         self.vegeta.send_signal(signal.SIGINT)
@@ -90,3 +50,41 @@ class Load:
         report = json.loads(subprocess.check_output(("vegeta", "report", "-type=json", self.results)))
         succeeded = report["status_codes"].get("200", 0)
         return Result(report["requests"], report["requests"] - succeeded, report["errors"] or [])
+
+
+OWN_END = "use of closed network connection"
+
+
+class Calls:
+    """The same by gRPC."""
+
+    def __init__(self, url, rate, requests, options):
+        self.results = up.WORK / "calls.json"
+        self.ghz = subprocess.Popen(
+            (
+                "ghz",
+                "--insecure",
+                "--async",  # an open load
+                f"--rps={rate.removesuffix('/1s')}",
+                "--duration=10m",
+                "--connections=4",
+                "--concurrency=50",
+                "--format=json",
+                f"--output={self.results}",
+                *(f"--call={request}" for request in requests),
+                *options,
+                url.removeprefix("http://").removesuffix("/"),
+            ),
+        )
+
+    def kill(self):
+        self.ghz.kill()
+
+    def stop(self):
+        self.ghz.send_signal(signal.SIGINT)
+        self.ghz.wait()
+        report = json.loads(self.results.read_text())
+        # ghz closes its connections where it is told to stop, and counts the calls that were open as failed.
+        errors = {error: count for error, count in report["errorDistribution"].items() if OWN_END not in error}
+        failed = sum(errors.values())
+        return Result(report["statusCodeDistribution"].get("OK", 0) + failed, failed, list(errors))

@@ -1,6 +1,12 @@
 """The results: one table in Markdown, what went wrong, and the closing line."""
 
+import statistics
+
+import lateness
+import picture
 from rolling import NONE
+
+PODS_IN_PICTURE = 40  # at least, for a router to be in it
 
 
 def report(hooks, rows):
@@ -30,6 +36,55 @@ def report(hooks, rows):
     broken = sum(bool(result.problems) for result in results)
     print(f"{len(results) - broken} passed, {broken} failed", flush=True)
     return 1 if broken or not results else 0
+
+
+def report_routers(rows, kept, picture_file):
+    """Print all that is kept of the rows, and return the exit status."""
+    measured = [(row, result) for row in rows if (result := kept.of(row))]
+    for row, result in measured:
+        lateness.judge(row, result)
+    print()
+    seconds, last = ("seconds per pod: median", "most"), ("last request: median", "most")
+    print_cells("router", "preStop", "failed", "requests", *seconds, *last)
+    print_cells("---", "---", *("---:",) * 6)
+    for row, result in measured:
+        seconds = [pod.sigterm for pod in result.pods]
+        print_cells(
+            row.condition.name,
+            f"`{row.hook.name}`" if row.hook.is_ours else row.hook.name,
+            f"{result.failed:,}",
+            f"{result.requests:,}",
+            f"{statistics.median(seconds):.1f}",
+            f"{max(seconds):.1f}",
+            *last_requests(result.pods),
+        )
+    print()
+    print_cells("router", "pods", *last)
+    print_cells("---", *("---:",) * 3)
+    for router, pods in lateness.outlived(measured).items():
+        print_cells(router, str(len(pods)), *last_requests(pods))
+    covered = [result for row, result in measured if row.expected == NONE]
+    failed, requests = sum(result.failed for result in covered), sum(result.requests for result in covered)
+    print(f"\nOf the {requests:,} requests in rows where none may fail, {failed:,} failed.\n")
+    if picture_file:
+        enough = {name: pods for name, pods in lateness.outlived(measured).items() if len(pods) >= PODS_IN_PICTURE}
+        picture_file.write_text(picture.lateness_svg(enough))
+    for row in rows:
+        for problem in row.problems:
+            print(f"FAILED {row.label}: {problem}")
+    broken = sum(bool(row.problems) for row in rows)
+    passed = sum(not row.problems for row, _ in measured)
+    print(f"{len(rows) - passed - broken} not measured\n{passed} passed, {broken} failed", flush=True)
+    return 1 if broken or not passed else 0
+
+
+def last_requests(pods):
+    """The median and the most of the last requests; a pod that was asked to its end tells how late at least."""
+    lasts = [pod.last for pod in pods if pod.last is not None]
+    if not lasts:
+        return "–", "–"
+    least = "≥ " if any(pod.was_still_asked for pod in pods) else ""
+    return f"{statistics.median(lasts):.1f}", f"{least}{max(lasts):.1f}"
 
 
 def print_cells(*cells):

@@ -12,9 +12,10 @@ import bounds
 import kube
 import load
 import parts
+import router
 import up
 
-NAMESPACE = "rolling"
+NAMESPACE = router.NAMESPACE
 REPLICAS = 4
 MIN_READY_SECONDS = 3  # spreads the deletions, so that some fall far from a poll of the slowest router
 GRACE_PERIOD = 60
@@ -55,27 +56,28 @@ POST_UNTIL_IDLE = drain_sleep("--post --until-idle", *POST, *IDLE)
 @dataclasses.dataclass
 class Condition:
     name: str
-    router: callable = load.skipper
+    router: callable = router.skipper
     settle: int = 5  # seconds in which the router must have heard of the last pod's end
     app: tuple = ()  # options of the app, which exits at once on SIGTERM unless told otherwise
+    sends: callable = load.Load
     rate: str = "300/1s"
-    takes: tuple = ("20ms",)  # how long the requests take, in turn
-    client: tuple = ()  # options of vegeta
+    requests: tuple = ("GET ?takes=20ms",)  # in turn
+    client: tuple = ()  # options of the load
 
 
-SLOW_ROUTER = {"router": partial(load.skipper, poll_seconds=10), "settle": 12}
+SLOW_ROUTER = {"router": partial(router.skipper, poll_seconds=10), "settle": 12}
 
 USUAL = Condition("skipper polls every 3 s")
 LINGERS = Condition("the app serves on for 2 s", app=("--linger=2s",))
 NEW_CONNECTIONS = Condition(
-    "a new connection for each request", router=partial(load.skipper, keep_alive=False), client=("-keepalive=false",)
+    "a new connection for each request", router=partial(router.skipper, keep_alive=False), client=("-keepalive=false",)
 )
-SOME_SLOW = Condition("one request in twenty takes 3 s", takes=("20ms",) * 19 + ("3s",))
+SOME_SLOW = Condition("one request in twenty takes 3 s", requests=("GET ?takes=20ms",) * 19 + ("GET ?takes=3s",))
 RARE = Condition("one request every 2 s", rate="1/2s")
 LATE = Condition("skipper polls every 10 s", **SLOW_ROUTER)
 LATE_AND_RARE = Condition("skipper polls every 10 s, two requests every 3 s", **SLOW_ROUTER, rate="2/3s")
-HEALTH_CHECKS = Condition("haproxy, by health checks alone", router=load.haproxy)
-HTTP2 = Condition("haproxy, HTTP/2 throughout", router=partial(load.haproxy, protocol="h2"), client=("-h2c",))
+HEALTH_CHECKS = Condition("haproxy, by health checks alone", router=router.haproxy)
+HTTP2 = Condition("haproxy, HTTP/2 throughout", router=partial(router.haproxy, protocol="h2"), client=("-h2c",))
 
 FAILURES, NONE, CHANCE = "failures", "none", "chance decides"
 
@@ -158,11 +160,10 @@ def restart(row):
     logs = {name: kube.Log(name, NAMESPACE) for name in old_pods}
     with contextlib.ExitStack() as at_the_end:
         at_the_end.callback(delete_pods)
-        router = row.condition.router()
-        at_the_end.callback(router.kill)
-        load.wait_until_routed()
-        traffic = load.Load(row.condition.rate, row.condition.takes, row.condition.client)
-        at_the_end.callback(traffic.vegeta.kill)
+        url = at_the_end.enter_context(row.condition.router())
+        load.wait_until_routed(url)
+        traffic = row.condition.sends(url, row.condition.rate, row.condition.requests, row.condition.client)
+        at_the_end.callback(traffic.kill)
         time.sleep(BEFORE_RESTART)
         kube.kubectl("rollout", "restart", "deployment/app", namespace=NAMESPACE)
         wait_for_rollout()
@@ -228,7 +229,11 @@ def service():
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "app"},
-        "spec": {"selector": {"app": "app"}, "ports": [{"port": 8080}]},
+        "spec": {
+            "selector": {"app": "app"},
+            "clusterIP": router.CLUSTER_IP,
+            "ports": [{"name": "http", "port": 8080}, {"name": "grpc", "port": 9090}],
+        },
     }
 
 

@@ -1,5 +1,6 @@
-// app is the server whose pods the tests delete: work that takes a while, readiness, a drain endpoint and the standard
-// gRPC health service. It prints the moment of SIGTERM, which is what the tests measure.
+// app is the server whose pods the tests delete: work that takes a while, streams, readiness, a drain endpoint and the
+// standard gRPC health service, whose calls are work too. It prints what the tests measure: the moment of SIGTERM, and
+// when the last request came.
 package main
 
 import (
@@ -18,11 +19,13 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
 )
 
 func main() {
 	listen := flag.String("listen", ":8080", "address of the HTTP server")
 	listenGRPC := flag.String("grpc", ":9090", "address of the gRPC server")
+	closes := flag.Bool("close", false, "once it drains, close each connection after the next answer")
 	linger := flag.Duration("linger", 0, "on SIGTERM turn unready, serve for this long, then finish what is open; 0: exit at once")
 	flag.Parse()
 
@@ -43,7 +46,17 @@ func main() {
 		}
 	})
 	mux.HandleFunc("POST /drain", func(http.ResponseWriter, *http.Request) { drain() })
-	mux.HandleFunc("GET /", work)
+	handle := func(pattern string, answer http.HandlerFunc) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			noteRequest()
+			if *closes && draining.Load() {
+				w.Header().Set("Connection", "close")
+			}
+			answer(w, r)
+		})
+	}
+	handle("/", work)
+	handle("GET /stream", stream)
 
 	// HTTP/2 without TLS, by prior knowledge, beside HTTP/1.1.
 	protocols := new(http.Protocols)
@@ -52,8 +65,9 @@ func main() {
 	server := &http.Server{Addr: *listen, Handler: mux, Protocols: protocols}
 	go func() { log.Print(server.ListenAndServe()) }()
 
-	grpcServer := grpc.NewServer()
+	grpcServer := grpc.NewServer(grpc.UnaryInterceptor(workOfCall))
 	grpc_health_v1.RegisterHealthServer(grpcServer, healthServer)
+	reflection.Register(grpcServer)
 	listener, err := net.Listen("tcp", *listenGRPC)
 	if err != nil {
 		log.Fatal(err)
@@ -69,7 +83,15 @@ func main() {
 		server.Shutdown(context.Background())
 		grpcServer.GracefulStop()
 	}
+	if last := lastRequest.Load(); last != 0 {
+		fmt.Println("last request", time.UnixMicro(last).UTC().Format(time.RFC3339Nano))
+	}
 }
+
+// lastRequest is when the last piece of work was asked for, in microseconds since the epoch.
+var lastRequest atomic.Int64
+
+func noteRequest() { lastRequest.Store(time.Now().UnixMicro()) }
 
 // work answers after ?takes=DURATION, 20 ms unless given.
 func work(w http.ResponseWriter, r *http.Request) {
@@ -79,4 +101,24 @@ func work(w http.ResponseWriter, r *http.Request) {
 	}
 	time.Sleep(takes)
 	fmt.Fprintln(w, "done")
+}
+
+// stream sends a line every second for ?lasts=DURATION.
+func stream(w http.ResponseWriter, r *http.Request) {
+	lasts, err := time.ParseDuration(r.FormValue("lasts"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	for end := time.Now().Add(lasts); time.Now().Before(end); time.Sleep(time.Second) {
+		fmt.Fprintln(w, "more")
+		http.NewResponseController(w).Flush()
+	}
+}
+
+// workOfCall makes a gRPC call take as long as a request.
+func workOfCall(ctx context.Context, request any, _ *grpc.UnaryServerInfo, answer grpc.UnaryHandler) (any, error) {
+	noteRequest()
+	time.Sleep(20 * time.Millisecond)
+	return answer(ctx, request)
 }

@@ -1,0 +1,311 @@
+"""How late each router is: pods are deleted one after another under load, with different hooks, behind each router."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import datetime
+import json
+import re
+import subprocess
+import time
+from functools import partial
+from itertools import groupby
+
+import bounds
+import kube
+import load
+import parts
+import rolling
+import router
+import up
+from rolling import CHANCE, FAILURES, NONE, Condition, drain_sleep, sleep
+
+PODS = 10
+APART = 1.3  # seconds from one deletion to the next, which divides no router's period
+MISSING_AT_MOST = 3  # pods that may be missing from the service before the next is deleted
+BEFORE = 2  # seconds of load
+STILL_ASKED = 0.5  # seconds: a pod whose last request came so near to its end was still in use
+
+LAST_REQUEST_LINE = re.compile(r"\[pod/\S+\] last request (\S+)")
+
+NO_HOOK = rolling.NO_HOOK
+UNTIL_IDLE, POST_UNTIL_IDLE = rolling.UNTIL_IDLE, rolling.POST_UNTIL_IDLE
+POST_UNTIL_UNREADY, POST_UNTIL_UNREADY_MIN_12S = rolling.POST_UNTIL_UNREADY, rolling.POST_UNTIL_UNREADY_MIN_12S
+POST_UNTIL_UNREADY_MIN_2S = drain_sleep(
+    "--post --until-unready --min 2s", *rolling.POST, *rolling.UNREADY, "--min", "2s"
+)
+GRPC_UNTIL_IDLE = drain_sleep("--until-idle, gRPC", "--until-idle", "9090")
+
+# A connection to a pod that has gone may hang: 10 s are enough to call it a failure.
+NEW = {"client": ("-keepalive=false", "-timeout=10s")}
+# Enough connections for each pod, and requests that nobody repeats.
+KEPT = {"requests": ("POST ?takes=200ms",), "client": ("-timeout=10s",)}
+GRPC = {"sends": load.Calls, "requests": ("grpc.health.v1.Health/Check",)}
+
+SKIPPER = rolling.USUAL
+SLOW_SKIPPER = rolling.LATE
+HAPROXY = rolling.HEALTH_CHECKS
+KUBE_PROXY = Condition("kube-proxy, new connections", router.kube_proxy, settle=2, **NEW)
+KUBE_PROXY_KEPT = Condition("kube-proxy, connections kept", router.kube_proxy, settle=2, **KEPT)
+KUBE_PROXY_CLOSED = Condition(
+    "kube-proxy, connections kept until the app closes them", router.kube_proxy, settle=2, app=("--close",), **KEPT
+)
+CONTOUR = Condition("Contour and Envoy", router.contour, settle=2)
+CONTOUR_CHECKS = Condition(
+    "Contour and Envoy, health checks too", partial(router.contour, health_checks=True), settle=2
+)
+CONTOUR_HTTP2 = Condition("Contour and Envoy, HTTP/2 to the pods", partial(router.contour, protocol="h2c"), settle=2)
+CONTOUR_GRPC = Condition("Contour and Envoy, gRPC", router.contour, settle=2, **GRPC)
+TRAEFIK = Condition("Traefik", router.traefik)
+ENVOY = Condition("Envoy, by health checks alone", router.envoy)
+ENVOY_NEW_CHECKS = Condition(
+    "Envoy, by health checks alone, each on a new connection", partial(router.envoy, reuse_connection=False)
+)
+
+
+def streams(lasts):
+    requests = ("GET ?takes=20ms",) * 99 + (f"GET stream?lasts={lasts}",)
+    name = f"Contour and Envoy, streams of {lasts}"
+    return Condition(name, router.contour, settle=2, requests=requests, client=("-timeout=60s",))
+
+
+STREAMS, LONG_STREAMS = streams("10s"), streams("28s")
+
+
+@dataclasses.dataclass
+class Row:
+    hook: rolling.Hook
+    condition: Condition
+    expected: str
+    times: int = 1
+    problems: list = dataclasses.field(default_factory=list)
+
+    @property
+    def label(self):
+        return f"{self.hook.name}, {self.condition.name}"
+
+    @property
+    def key(self):
+        return self.condition.name, self.hook.name
+
+
+def usual(condition, *expected, times=1):
+    """Rows of every hook; those in which no request may fail are measured so many times."""
+    hooks = (NO_HOOK, sleep(1), sleep(2), sleep(5), UNTIL_IDLE, POST_UNTIL_IDLE, POST_UNTIL_UNREADY)
+    return [
+        Row(hook, condition, expects, times if expects == NONE else 1)
+        for hook, expects in zip(hooks, expected, strict=True)
+    ]
+
+
+def table():
+    return [
+        *usual(KUBE_PROXY, FAILURES, CHANCE, NONE, NONE, NONE, NONE, NONE),
+        Row(POST_UNTIL_UNREADY_MIN_2S, KUBE_PROXY, NONE),
+        # A connection stays with its pod: it takes the app to end it.
+        Row(NO_HOOK, KUBE_PROXY_KEPT, FAILURES),
+        Row(sleep(5), KUBE_PROXY_KEPT, FAILURES),
+        Row(UNTIL_IDLE, KUBE_PROXY_KEPT, FAILURES),
+        Row(POST_UNTIL_IDLE, KUBE_PROXY_CLOSED, NONE),
+        Row(POST_UNTIL_UNREADY, KUBE_PROXY_CLOSED, NONE),
+        *usual(CONTOUR, CHANCE, CHANCE, NONE, NONE, NONE, NONE, NONE),
+        Row(POST_UNTIL_UNREADY_MIN_2S, CONTOUR, NONE),
+        Row(UNTIL_IDLE, CONTOUR_CHECKS, NONE),
+        Row(POST_UNTIL_IDLE, CONTOUR_CHECKS, NONE),
+        Row(POST_UNTIL_UNREADY, CONTOUR_CHECKS, NONE),
+        Row(NO_HOOK, CONTOUR_HTTP2, CHANCE),
+        Row(UNTIL_IDLE, CONTOUR_HTTP2, NONE),
+        Row(NO_HOOK, CONTOUR_GRPC, CHANCE),
+        Row(GRPC_UNTIL_IDLE, CONTOUR_GRPC, NONE),
+        Row(sleep(5), STREAMS, FAILURES),
+        Row(UNTIL_IDLE, STREAMS, NONE),
+        Row(UNTIL_IDLE, LONG_STREAMS, FAILURES),
+        *usual(TRAEFIK, FAILURES, CHANCE, CHANCE, NONE, NONE, NONE, NONE),
+        *usual(SKIPPER, FAILURES, FAILURES, FAILURES, NONE, NONE, NONE, NONE),
+        # Later than the 5 s of --min: what cannot see requests must be told.
+        *usual(SLOW_SKIPPER, FAILURES, FAILURES, FAILURES, FAILURES, NONE, NONE, FAILURES),
+        Row(POST_UNTIL_UNREADY_MIN_12S, SLOW_SKIPPER, NONE),
+        Row(sleep(12), SLOW_SKIPPER, NONE),
+        # Routers that ask the app itself hear of nothing before the app does.
+        *usual(HAPROXY, FAILURES, FAILURES, FAILURES, FAILURES, FAILURES, NONE, NONE, times=2),
+        *usual(ENVOY, FAILURES, FAILURES, FAILURES, FAILURES, FAILURES, NONE, NONE, times=2),
+        Row(POST_UNTIL_IDLE, ENVOY_NEW_CHECKS, NONE),
+    ]
+
+
+class Kept:
+    """What was measured, one line of JSON for each time: what comes later adds to it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def lacks(self, row):
+        """How many times the row is still to be measured."""
+        measured = self.of(row)
+        return max(0, row.times - measured.times) if measured else row.times
+
+    def of(self, row):
+        """All that was measured for a row as one, or None."""
+        if not self.path.exists():
+            return None
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        lines = [line for line in lines if (line["router"], line["hook"]) == row.key]
+        if not lines:
+            return None
+        return Measured(
+            times=len(lines),
+            requests=sum(line["requests"] for line in lines),
+            failed=sum(line["failed"] for line in lines),
+            pods=[Pod(**pod) for line in lines for pod in line["pods"]],
+        )
+
+    def add(self, row, result, pods):
+        line = {
+            "router": row.condition.name,
+            "hook": row.hook.name,
+            "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "requests": result.requests,
+            "failed": result.failed,
+            "errors": result.errors[:3],
+            "pods": [dataclasses.asdict(pod) for pod in pods],
+        }
+        with open(self.path, "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+@dataclasses.dataclass
+class Pod:
+    """Seconds from the pod's deletion to its last request, if one came, and to its SIGTERM."""
+
+    last: float | None
+    sigterm: float
+
+    @property
+    def was_still_asked(self):
+        return self.last is not None and self.sigterm - self.last < STILL_ASKED
+
+
+@dataclasses.dataclass
+class Measured:
+    times: int
+    requests: int
+    failed: int
+    pods: list
+
+
+def run(rows, kept):
+    """Measure the rows, and keep what comes of each at once."""
+    kube.kubectl("create", "namespace", rolling.NAMESPACE)
+    objects = [rolling.service(), rolling.ingress()]
+    kube.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}), rolling.NAMESPACE)
+    watch = kube.Watch()
+    for condition, group in groupby(rows, key=lambda row: row.condition.name):
+        measure_all(list(group), kept, watch)
+    delete_pods()
+
+
+def measure_all(rows, kept, watch):
+    """Measure rows behind one router. The pods that replace those of a row are the next row's."""
+    pods_are_of = None
+    with rows[0].condition.router() as url:
+        for row, following in zip(rows, [*rows[1:], None]):
+            try:
+                if pods_are_of is not row:
+                    delete_pods()
+                    deploy(row)
+                    wait_for_pods(watch, PODS)
+                load.wait_until_routed(url)
+                pods_are_of = following
+                result, pods = measure(row, following, url, watch)
+                kept.add(row, result, pods)
+                parts.say(f"{row.label}: {result.failed} of {result.requests} failed, {told(pods)}")
+            except (RuntimeError, TimeoutError, LookupError) as error:
+                pods_are_of = None
+                row.problems.append(f"{type(error).__name__}: {error}")
+                parts.say(f"{row.label}: {error}")
+
+
+def measure(row, following, url, watch):
+    old = {pod["metadata"]["name"]: pod for pod in kube.pods(rolling.NAMESPACE)}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        logs = dict(zip(old, pool.map(lambda name: kube.Log(name, rolling.NAMESPACE), old)))
+    if following:
+        deploy(following)
+    # What is left of connections to pods that went without a word would catch new ones that get the same port.
+    parts.run("conntrack", "--flush", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    condition = row.condition
+    with contextlib.ExitStack() as at_the_end:
+        traffic = condition.sends(url, condition.rate, condition.requests, condition.client)
+        at_the_end.callback(traffic.kill)
+        began = time.monotonic() + BEFORE
+        for number, name in enumerate(old):
+            time.sleep(max(0, began + number * APART - time.monotonic()))
+            wait_for_pods(watch, PODS - MISSING_AT_MOST)
+            kube.kubectl("delete", "pod", name, "--wait=false", namespace=rolling.NAMESPACE)
+        kube.kubectl("wait", "--for=delete", "pod", *old, "--timeout=180s", namespace=rolling.NAMESPACE)
+        wait_for_pods(watch, PODS)
+        time.sleep(condition.settle)
+        result = traffic.stop()
+    deletions = kube.deletions()
+    pods = []
+    for name, pod in old.items():
+        lines = logs[name].lines()
+        deleted = deletions[rolling.NAMESPACE, name]
+        sigterm = kube.sigterms(lines)["app"] - deleted
+        last = [kube.timestamp(match[1]) - deleted for match in map(LAST_REQUEST_LINE.match, lines) if match]
+        pods.append(Pod(last=round(last[0], 3) if last else None, sigterm=round(sigterm, 3)))
+        least = bounds.shortest_drain(pod, pod["spec"]["containers"][0])
+        if sigterm < least:
+            row.problems.append(f"SIGTERM after {sigterm:.1f} s, before {least} s")
+    return result, pods
+
+
+def told(pods):
+    lasts = " ".join("-" if pod.last is None else f"{pod.last:.1f}" for pod in pods)
+    return f"last requests after {lasts} s, SIGTERM after {' '.join(f'{pod.sigterm:.1f}' for pod in pods)} s"
+
+
+def deploy(row):
+    """Make the pods that come from now on this row's, whatever those look like that are there."""
+    kube.apply(json.dumps(replica_set(row)), rolling.NAMESPACE)
+
+
+def wait_for_pods(watch, least):
+    up.wait_until(f"{least} pods are ready", lambda: ready_pods(watch) >= least)
+
+
+def ready_pods(watch):
+    """How many pods are ready that nobody has deleted."""
+    return sum(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for pod in list(watch.last_state.values())
+        if "deletionTimestamp" not in pod["metadata"]
+        for condition in pod["status"].get("conditions", [])
+    )
+
+
+def delete_pods():
+    kube.kubectl("delete", "replicaset", "--all", "--cascade=orphan", namespace=rolling.NAMESPACE)
+    kube.kubectl("delete", "pod", "--all", "--grace-period=1", namespace=rolling.NAMESPACE)
+
+
+def replica_set(row):
+    deployment = rolling.deployment(row)
+    spec = {key: deployment["spec"][key] for key in ("selector", "template")} | {"replicas": PODS}
+    return deployment | {"kind": "ReplicaSet", "spec": spec}
+
+
+def judge(row, measured):
+    if row.expected == NONE and measured.failed:
+        row.problems.append(f"{measured.failed} failed")
+    if row.expected == FAILURES and not measured.failed:
+        row.problems.append("no request failed: the load does not show what it should")
+
+
+def outlived(measured):
+    """The pods of each router that lived on until it had heard: those of the rows in which no request may fail."""
+    pods = {}
+    for row, result in measured:
+        if row.expected == NONE and not result.failed:
+            pods.setdefault(row.condition.name, []).extend(pod for pod in result.pods if pod.last is not None)
+    return pods
