@@ -221,6 +221,7 @@ def run(is_selected):
         apply(json.dumps(policy_that_adds(name)))
     with webhook_that_adds("added-by-webhook"):
         judge_all(rows)
+    say_how_long_it_takes()
     return rows + broken_policies(is_selected)
 
 
@@ -240,6 +241,14 @@ def pair_of_namespaces(pairs, row):
         for name, more in zip(pairs[key], ({}, ENABLED)):
             kube.create_namespace(name, row.namespace | more)
     return pairs[key]
+
+
+def say_how_long_it_takes():
+    """As the API server measures it."""
+    metric = r'^apiserver_mutating_admission_policy_check_duration_seconds_{}{{.*policy="drain-sleep".*}} (\S+)$'
+    metrics = kube.kubectl("get", "--raw=/metrics")
+    total, count = (float(re.search(metric.format(which), metrics, re.MULTILINE)[1]) for which in ("sum", "count"))
+    parts.say(f"the policy took {1000 * total / count:.1f} ms each of {count:.0f} times, large pods among them")
 
 
 def attempt(row, step):
