@@ -45,7 +45,7 @@ UNREADY = ("--until-unready", "http://localhost:8080/readyz")
 IDLE = ("--until-idle", "8080")
 
 NO_HOOK = Hook("no hook", None)
-BY_LABEL = Hook("none in the manifest, drain-sleep=enabled on the namespace", None, "enabled")
+BY_LABEL = Hook("label drain-sleep=enabled", None, "enabled")
 FIXED = drain_sleep("20s")
 UNTIL_IDLE = drain_sleep("--until-idle", *IDLE)
 UNTIL_IDLE_MIN_12S = drain_sleep("--until-idle --min 12s", *IDLE, "--min", "12s")
