@@ -90,7 +90,7 @@ def table():
         Row("one port", pod(app(8080)), usual),
         Row("several ports", pod(app(8080, 8443, 9090)), {"app": hook(8080, 8443, 9090)}),
         Row("a port under two names", pod(app(**two_names(8080))), usual),
-        Row("a port of TCP and of UDP", pod(app("53/UDP", "53/TCP", 9153)), {"app": hook(53, 9153)}),
+        Row("ports of TCP and of UDP", pod(app("53/UDP", "53/TCP", "443/UDP", 9153)), {"app": hook(53, 9153)}),
         Row("a port of the host", pod(app(ports=[{"containerPort": 8080, "hostPort": 80}])), usual),
         Row("UDP and SCTP alone", pod(app("53/UDP", "36412/SCTP")), unchanged),
         Row("no port", pod(app()), unchanged),
@@ -254,7 +254,7 @@ def say_how_long_it_takes():
 def attempt(row, step):
     try:
         step()
-    except (RuntimeError, TimeoutError, LookupError) as error:
+    except (RuntimeError, TimeoutError, LookupError, ValueError) as error:
         row.problems.append(f"{type(error).__name__}: {error}")
 
 
