@@ -27,7 +27,9 @@ def shortest_sleep(arguments, environment):
     words = iter(re.sub(r"\$\((\w+)\)", lambda match: values[match[1]], argument) for argument in arguments)
     durations, least, ends_early = [], DEFAULT_MIN, False
     for word in words:
-        if not word.startswith("-"):
+        if word == "--":
+            durations += map(seconds, " ".join(words).split())
+        elif not word.startswith("-"):
             durations += map(seconds, word.split())
         elif word not in FLAGS:
             option, equals, value = word.partition("=")

@@ -1,4 +1,5 @@
-"""The hooks: every example, and every case in hooks/, is applied, becomes ready, and is deleted.
+"""The hooks: every example, and every case in hooks/, is applied, becomes ready, and is deleted. So is every case in
+labelled/, in a namespace with the label of examples/cluster.yaml, and kustomize/, which has the component of the examples.
 
 What is expected follows from the hook itself. Where it does not, annotations of the case's pods say so:
 
@@ -6,6 +7,7 @@ What is expected follows from the hook itself. Where it does not, annotations of
     expect/event           the reason of an event that must come; FailedPreStopHook must not, otherwise
     expect/log             a regular expression that `kubectl logs` must match
     expect/no-log          one that it must not match
+    expect/qos-class       the class of the pod
     shorten-grace-period   seconds of grace that a second deletion leaves, 3 s after the first
 """
 
@@ -15,6 +17,7 @@ import signal
 import subprocess
 import time
 
+import admission
 import bounds
 import kube
 import parts
@@ -25,9 +28,10 @@ BEFORE_SHORTENING = 3  # seconds from the first deletion to the one that leaves 
 
 
 class Case:
-    def __init__(self, file):
-        self.file = file
-        self.namespace = self.label = file.stem
+    def __init__(self, name, manifest, namespace_labels=None):
+        self.namespace = self.label = name
+        self.manifest = manifest
+        self.namespace_labels = namespace_labels or {}
         self.logs = {}  # by pod
         self.problems = []
         self.sigterm_after, self.exit_codes, self.events, self.log_lines = [], set(), set(), 0
@@ -44,21 +48,20 @@ class Case:
                 self.problems.append(f"{step.__name__}: {error}")
 
     def apply(self, drain_sleep):
-        manifest = self.file.read_text()
-        kube.kubectl("create", "namespace", self.namespace)
-        if "configMap:" in manifest:
+        kube.create_namespace(self.namespace, self.namespace_labels)
+        if "configMap:" in self.manifest:
             self.kubectl("create", "configmap", "drain-sleep", f"--from-file=drain-sleep={drain_sleep}")
-        kube.apply(manifest, self.namespace)
+        kube.apply(self.manifest, self.namespace)
 
     def wait_until_ready(self):
-        for deployment in self.kubectl("get", "deployments", "--output=name").split():
-            self.kubectl("rollout", "status", deployment, "--timeout=180s")
+        for workload in self.kubectl("get", "deployments,statefulsets,daemonsets", "--output=name").split():
+            self.kubectl("rollout", "status", workload, "--timeout=180s")
         self.kubectl("wait", "--for=condition=Ready", "pods", "--all", "--timeout=180s")
         names = [pod["metadata"]["name"] for pod in kube.pods(self.namespace)]
         self.logs = {name: kube.Log(name, self.namespace) for name in names}
 
     def delete(self):
-        self.kubectl("delete", "deployments,pods", "--all", "--wait=false")
+        self.kubectl("delete", "deployments,statefulsets,daemonsets,jobs,pods", "--all", "--wait=false")
 
     def shorten_grace_period(self, watch):
         for pod in self.logs:
@@ -80,6 +83,8 @@ class Case:
             self.judge_end(pod, deletions[self.namespace, name], kube.sigterms(lines))
             self.judge_log(pod, "".join(lines))
             self.judge_events(pod, reasons)
+            qos_class = pod["metadata"].get("annotations", {}).get("expect/qos-class")
+            self.expect(qos_class in (None, pod["status"]["qosClass"]), f"the class is {pod['status']['qosClass']}")
 
     def judge_end(self, pod, deleted, sigterms):
         for container in drained_containers(pod):
@@ -126,7 +131,7 @@ class Case:
 
 def run(is_selected, drain_sleep):
     """Run the cases at the same time, since most of it is waiting."""
-    cases = [Case(file) for file in manifests() if is_selected(file.stem)]
+    cases = [case for case in table() if is_selected(case.label)]
     if not cases:
         return []
 
@@ -149,13 +154,21 @@ def run(is_selected, drain_sleep):
     return cases
 
 
-def manifests():
-    return sorted([*(parts.ROOT / "examples").glob("*.yaml"), *(parts.HERE / "hooks").glob("*.yaml")])
+def table():
+    examples = set((parts.ROOT / "examples").glob("*.yaml")) - {admission.POLICY}
+    return [
+        *(Case(file.stem, file.read_text()) for file in sorted([*examples, *(parts.HERE / "hooks").glob("*.yaml")])),
+        *(
+            Case(f"labelled-{file.stem}", file.read_text(), admission.ENABLED | admission.RESTRICTED)
+            for file in sorted((parts.HERE / "labelled").glob("*.yaml"))
+        ),
+        Case("kustomize", kube.kubectl("kustomize", str(parts.HERE / "kustomize")), admission.RESTRICTED),
+    ]
 
 
 def provide_images(cases):
     """Make every image that a manifest names one of ours, so that the manifests are applied as they stand."""
-    text = "\n".join(case.file.read_text() for case in cases)
+    text = "\n".join(case.manifest for case in cases)
     for image in set(re.findall(r"\b(?:image|reference): *[\"']?([^\s\"',{}]+)", text)):
         ours = up.DRAIN_SLEEP_IMAGE if re.search(r"drain-sleep[:@]|drain-sleep$", image) else up.APP_IMAGE
         if image not in (up.DRAIN_SLEEP_IMAGE, up.APP_IMAGE):

@@ -25,6 +25,12 @@ def apply(manifest, namespace):
     kubectl("apply", "--validate=strict", "--filename=-", namespace=namespace, input=manifest)
 
 
+def create_namespace(name, labels):
+    """With its labels from the start, so that no pod is created before a policy knows them."""
+    metadata = {"name": name, "labels": labels}
+    kubectl("create", "--filename=-", input=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
+
+
 def pods(namespace):
     return json.loads(kubectl("get", "pods", "--output=json", namespace=namespace))["items"]
 

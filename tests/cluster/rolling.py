@@ -25,7 +25,8 @@ BEFORE_RESTART = 3  # seconds of load
 @dataclasses.dataclass
 class Hook:
     name: str
-    pre_stop: dict | None
+    pre_stop: dict | None  # in the manifest
+    label: str = "disabled"  # of the namespace, drain-sleep=...: "enabled" has the API server add the hook
 
     @property
     def is_ours(self):
@@ -45,6 +46,7 @@ UNREADY = ("--until-unready", "http://localhost:8080/readyz")
 IDLE = ("--until-idle", "8080")
 
 NO_HOOK = Hook("no hook", None)
+BY_LABEL = Hook("label drain-sleep=enabled", None, "enabled")
 FIXED = drain_sleep("20s")
 UNTIL_IDLE = drain_sleep("--until-idle", *IDLE)
 UNTIL_IDLE_MIN_12S = drain_sleep("--until-idle --min 12s", *IDLE, "--min", "12s")
@@ -106,6 +108,7 @@ class Row:
 def table():
     return [
         Row(NO_HOOK, USUAL, FAILURES, short=True),
+        Row(BY_LABEL, USUAL, NONE, short=True, at_most=9),  # the same manifest as in the row above
         Row(sleep(5), USUAL, NONE),
         Row(sleep(20), USUAL, NONE),
         Row(FIXED, USUAL, NONE),
@@ -154,6 +157,7 @@ def run(is_selected, short):
 
 
 def restart(row):
+    kube.kubectl("label", "--overwrite", "namespace", NAMESPACE, f"drain-sleep={row.hook.label}")
     kube.apply(json.dumps(deployment(row)), NAMESPACE)
     wait_for_rollout()
     old_pods = {pod["metadata"]["name"]: pod for pod in kube.pods(NAMESPACE)}
@@ -177,6 +181,8 @@ def restart(row):
         least = bounds.shortest_drain(pod, pod["spec"]["containers"][0])
         if took < least:
             row.problems.append(f"SIGTERM after {took:.1f} s, before {least} s")
+        if row.hook.label == "enabled" and not least:
+            row.problems.append(f"{name} has no hook")
 
 
 def delete_pods():
@@ -203,6 +209,7 @@ def deployment(row):
         "name": "app",
         "image": up.APP_IMAGE,
         "args": row.condition.app,
+        "ports": [{"containerPort": 8080}],
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 1},
     }
     if row.hook.pre_stop:

@@ -145,7 +145,6 @@ def control_plane():
         f"--service-account-key-file={key}",
         "--disable-admission-plugins=ServiceAccount",
         "--kubelet-preferred-address-types=InternalIP",  # else `kubectl logs` looks the node's name up
-        "--feature-gates=ImageVolume=true",
         # When each pod's deletion was asked for, to the microsecond; deletionTimestamp has whole seconds only.
         f"--audit-log-path={AUDIT_LOG}",
         f"--audit-policy-file={write('audit.json', json.dumps(AUDIT_POLICY))}",
@@ -193,7 +192,6 @@ def kubelet(cgroup):
         "clusterDNS": [DNS_IP],
         "podLogsDir": str(WORK / "pods"),
         "volumePluginDir": str(WORK / "volume-plugins"),
-        "featureGates": {"ImageVolume": True},
     }
     start(
         "kubelet",
