@@ -15,7 +15,7 @@ RUN .ci/build "$TARGETARCH" /drain-sleep
 FROM scratch
 LABEL org.opencontainers.image.title="drain-sleep" \
       org.opencontainers.image.description="A preStop hook that sleeps, and ends early once the app has drained" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="1.0.0" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /drain-sleep /drain-sleep
 USER 65532:65532
