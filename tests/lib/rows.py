@@ -87,7 +87,10 @@ def once(name, make):
         unfinished = tempfile.mkdtemp(dir=CACHE, prefix=f"{name}-")
         try:
             make(unfinished)
-            os.rename(unfinished, folder)  # whole or not at all, also when two runs make it at once
+            os.rename(unfinished, folder)  # whole or not at all
+        except OSError:
+            if not folder.exists():  # else another run has made it meanwhile
+                raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     return folder
