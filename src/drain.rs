@@ -24,7 +24,7 @@ pub struct Rules {
     pub delay: Duration,
 }
 
-/// What to do next.
+/// What to do next. A watch or request is given by its index.
 #[derive(Debug, PartialEq)]
 pub enum Step {
     Check { watch: usize, deadline: Duration },
@@ -42,18 +42,18 @@ pub enum End {
     Elapsed(Held),
 }
 
-/// What kept a drain from ending early. Of several, the first in this order.
+/// What kept a drain from ending early. Of several reasons, the first in this order. `run` writes it into the last log line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Held {
     /// Nothing is watched.
     Nothing,
     /// This watch was never ready, so it could not stop being ready.
     NeverReady { watch: usize },
-    /// This watch had not drained at its last check.
+    /// This watch had not drained at its last check: it was still ready or busy, or the check said nothing.
     NotDrained { watch: usize },
     /// All had drained, but in fewer rounds in a row than the threshold.
     Threshold { agreed: u32 },
-    /// All had drained, but a request had not been sent.
+    /// All had drained, but a request of `--get` or `--post` had not been sent.
     Requests,
     /// All had drained, and `--min` had not passed.
     Min,

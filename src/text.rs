@@ -1,5 +1,8 @@
 //! Text in URLs and protocols: bytes, and numbers in digits.
 
+/// The `User-Agent` of all requests: RFC 9110 section 10.1.5.
+pub const USER_AGENT: &str = concat!("drain-sleep/", env!("CARGO_PKG_VERSION"));
+
 /// Returns what comes before the first `at` and what comes after it, or `None` if there is no `at`.
 pub fn split_once(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let place = text.iter().position(|&b| b == at)?;

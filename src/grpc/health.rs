@@ -5,10 +5,9 @@
 
 use super::hpack::{self, MALFORMED};
 use crate::net::failure::Failure;
-use crate::text::{is_value_byte, signed};
+use crate::text::{USER_AGENT, is_value_byte, signed};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const USER_AGENT: &str = concat!("drain-sleep/", env!("CARGO_PKG_VERSION"));
 
 // Frame types and flags: RFC 9113 section 6.
 const DATA: u8 = 0;

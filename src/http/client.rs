@@ -11,13 +11,13 @@ use crate::net::endpoint::Endpoint;
 use crate::net::failure::Failure;
 use crate::net::url::HttpUrl;
 use crate::os::log::Bytes;
+use crate::text::USER_AGENT;
 
 /// How many requests lead to one answer: nine redirects and the answer. `RedirectChecker` in the kubelet's
 /// `pkg/probe/http/http.go`.
 const REQUESTS_MAX: usize = 10;
 /// How many bytes a server may send on one connection before there is a verdict.
 const RESPONSE_MAX: usize = 64 * 1024;
-const USER_AGENT: &str = concat!("drain-sleep/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {

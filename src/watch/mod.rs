@@ -1,7 +1,7 @@
 //! What can be watched. [`Checker::check`] checks a [`Target`] once, by a deadline, and returns a [`Verdict`].
 //!
-//! A new kind of watch is a file here and an arm in each match on [`Target`]; the compiler names them. A URL scheme is read in
-//! [`Target::parse`], an option in `cli`.
+//! A new kind of watch is a file here and an arm in each match on [`Target`], which the compiler then names. Look too at what
+//! `cli::plan` says of [`Target::Idle`] alone. [`Target::parse`] reads a URL's scheme; an option of its own belongs into `cli`.
 
 mod accept;
 mod grpc;
