@@ -33,16 +33,20 @@ static IS_UNFINISHED: AtomicBool = AtomicBool::new(false);
 ///
 /// A log that cannot be written would end the program by SIGPIPE or SIGXFSZ, or stop it by SIGTTOU, so these are ignored.
 /// While SIGCHLD is ignored, the processes that PID 1 inherits leave no zombies: wait(2).
+#[allow(unsafe_code)]
 pub fn arm() {
     elapsed();
     drain_lasts(DEFAULT_MIN);
     for number in [sys::SIGPIPE, sys::SIGTTOU, sys::SIGXFSZ, sys::SIGCHLD] {
         sys::ignore(number);
     }
-    for number in ENDING_SIGNALS {
-        sys::handle(number, end);
+    // SAFETY: the handlers log, sleep, unlink a file and exit. None of that allocates or takes a lock.
+    unsafe {
+        for number in ENDING_SIGNALS {
+            sys::handle(number, end);
+        }
+        sys::handle(sys::SIGABRT, aborted);
     }
-    sys::handle(sys::SIGABRT, aborted);
     // Our parent may have blocked them, and execve(2) keeps them blocked.
     sys::unblock(&[sys::SIGHUP, sys::SIGINT, sys::SIGQUIT, sys::SIGTERM, sys::SIGABRT]);
     std::panic::set_hook(Box::new(|panic| sleep_out(format_args!("a bug, please report it: {panic}"))));
@@ -73,6 +77,7 @@ pub fn remove_unfinished() {
     }
 }
 
+/// Ends the program by a signal.
 extern "C" fn end(number: i32) {
     for (ending, name) in ENDINGS {
         if number == ending {
@@ -83,6 +88,7 @@ extern "C" fn end(number: i32) {
     sys::exit(exit::SIGNAL + number);
 }
 
+/// Does not let abort(3) end the drain.
 extern "C" fn aborted(_: i32) {
     sleep_out(format_args!("a bug, please report it: aborted"));
 }

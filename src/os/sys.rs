@@ -375,13 +375,17 @@ impl Child {
     /// Runs `work` in a child process. It keeps no descriptor of ours but one end of a pipe, so that nobody waits for our stdout or
     /// stderr to be closed after we have ended.
     ///
+    /// # Safety
+    /// This process must have one thread, or `work` must do only what signal-safety(7) allows: fork(2). `work` must not use a
+    /// descriptor that was open before, since the child closes them.
+    ///
     /// # Errors
     /// Those of pipe(2) and fork(2).
-    pub fn start(work: &dyn Fn() -> Result<(), Errno>) -> Result<Child, Errno> {
+    pub unsafe fn start(work: &dyn Fn() -> Result<(), Errno>) -> Result<Child, Errno> {
         const PR_SET_PDEATHSIG: c_int = 1;
         let mut ends = [0; 2];
-        // SAFETY: two descriptors are written, and are new. This is the only thread, so that the child is whole. It does not
-        // return, so that nothing misses the descriptors that it closes; those that are not open are no harm.
+        // SAFETY: pipe2(2) writes two descriptors, which are new. The child does not return, so that only `work` could use the
+        // descriptors that it closes, and the caller promises that it does not.
         unsafe {
             done(pipe2(ends.as_mut_ptr(), O_CLOEXEC | O_NONBLOCK))?;
             let [result, tell] = ends.map(|end| OwnedFd::from_raw_fd(end));
@@ -485,9 +489,12 @@ fn mask(how: c_int, signals: &[i32]) {
     unsafe { sigprocmask(how, &raw const set, std::ptr::null_mut()) };
 }
 
-/// Calls `handler` when the signal comes. It may do only what signal-safety(7) allows.
-pub fn handle(number: i32, handler: extern "C" fn(c_int)) {
-    // SAFETY: the handler is a function that lasts as long as the process.
+/// Calls `handler` when the signal comes.
+///
+/// # Safety
+/// `handler` must do only what signal-safety(7) allows.
+pub unsafe fn handle(number: i32, handler: extern "C" fn(c_int)) {
+    // SAFETY: the handler is a function that lasts as long as the process, and the caller promises the rest.
     unsafe { signal(number, handler as usize) };
 }
 
@@ -498,7 +505,8 @@ mod tests {
     const LONG: Duration = Duration::from_secs(600);
 
     fn told(work: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
-        let child = Child::start(work)?;
+        // SAFETY: the tests' work does no more than return, exit or poll.
+        let child = unsafe { Child::start(work) }?;
         assert_eq!(poll_one(child.result().as_raw_fd(), 0, LONG).map(|events| events != 0), Ok(true));
         child.told()
     }
@@ -512,14 +520,15 @@ mod tests {
 
     #[test]
     fn a_child_has_none_of_our_streams_and_is_ended() {
-        let child = Child::start(&|| {
+        let work = || {
             if [STDIN, STDOUT, STDERR].map(|fd| poll_one(fd, 0, Duration::ZERO)) != [Ok(POLLNVAL); 3] {
                 return Err(EISCONN);
             }
             while poll_one(-1, 0, LONG).is_ok() {}
             Ok(())
-        })
-        .unwrap();
+        };
+        // SAFETY: the work does no more than poll.
+        let child = unsafe { Child::start(&work) }.unwrap();
         assert_eq!(poll_one(child.result().as_raw_fd(), 0, Duration::from_millis(300)), Ok(0), "{:?}", child.told());
         let pid = child.pid;
         drop(child);

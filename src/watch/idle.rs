@@ -29,9 +29,11 @@ impl TcpDiag {
     ///
     /// # Errors
     /// ETIMEDOUT at `deadline`, while the child waits on; or the reason for which the kernel refuses the request.
+    #[allow(unsafe_code)]
     fn answers(&mut self, deadline: Duration) -> Result<(), sys::Errno> {
         if let TcpDiag::NotAsked = self {
-            *self = TcpDiag::Asked(Child::start(&ask)?);
+            // SAFETY: this program starts no thread, and `ask` opens its own socket.
+            *self = TcpDiag::Asked(unsafe { Child::start(&ask) }?);
         }
         if let TcpDiag::Asked(child) = self {
             const ITS_END: i16 = 0; // poll(2) always reports POLLHUP
