@@ -1,11 +1,11 @@
 //! drain-sleep: a `preStop` hook for containers without a shell. It sleeps, and ends early once the app has drained.
 //!
-//! Data flows one way: arguments, a validated plan, the drain, an exit status. `main.rs` shows that in a page. Read on in this order:
+//! Data flows one way: arguments, a validated plan, the drain, an exit status. `main.rs` shows that on a page. After it, read:
 //!
 //! 1. [`cli`]: what was typed (`options`, `args`), and what is meant (`plan`).
 //! 2. [`drain`]: the rules, as a state machine in virtual time. [`run`] drives it with the real clock, and writes the log.
 //! 3. [`watch`]: what can be watched, one file and one match arm each.
-//! 4. [`http`], [`grpc`]: the protocols, as functions from bytes to a verdict. [`net`]: URLs, connections, the kernel's list of them.
+//! 4. [`http`], [`grpc`]: the protocols, judged from bytes. [`net`]: URLs, connections, the kernel's list of connections.
 //! 5. [`os`]: system calls, clock, log, memory. [`failsafe`]: what happens after a bug or a signal.
 //! 6. Beside the drain: [`install`] copies the program, [`exit`] has every exit status, [`text`] reads bytes.
 //!

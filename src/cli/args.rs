@@ -77,7 +77,8 @@ impl<'a> Mistakes<'a> {
     }
 }
 
-/// How many bytes all variables together may add to a command line: as many as a whole one has in Linux, execve(2).
+/// How many bytes all variables together may add to a command line: as many as Linux usually allows for a whole
+/// command line, execve(2).
 const EXPANSION_MAX: usize = 2 << 20;
 
 /// The arguments, with their variables expanded.

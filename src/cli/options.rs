@@ -1,6 +1,7 @@
 //! The table of options: names, values, help. `--help` and the parser in `args` both read it.
 //!
-//! A new option is a variant of [`Opt`], a row at the same place in [`OPTIONS`], and an arm in `Plan::take`, which says what it means.
+//! A new option is a variant of [`Opt`], a row at the same place in [`OPTIONS`], and an arm in `Plan::take`, which gives it a
+//! meaning.
 
 use std::fmt;
 

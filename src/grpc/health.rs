@@ -288,7 +288,7 @@ fn response(message: &[u8]) -> Option<i32> {
     let mut status = 0;
     let mut groups = Vec::new();
     while !message.is_empty() {
-        // A key of field number and wire type, then the value: protobuf.dev/programming-guides/encoding. Other fields are skipped.
+        // A key of field number and wire type, then the value: protobuf.dev/programming-guides/encoding. Skips other fields.
         let key = varint(&mut message)?;
         let field = key >> 3;
         if !(1..1 << 29).contains(&field) {

@@ -11,7 +11,7 @@ pub struct Header<'a> {
 
 /// The one header that every request must have: RFC 9112 section 3.2.
 pub const HOST: &str = "Host";
-/// Headers that say where the message ends, which the user cannot change.
+/// Headers that say where the message or the connection ends. The user cannot change them.
 const OURS: [&str; 3] = ["Connection", "Content-Length", "Transfer-Encoding"];
 
 impl Header<'_> {

@@ -25,8 +25,8 @@ pub enum Redirect {
 
 const MALFORMED: &str = "malformed Location";
 
-/// Resolves a Location against `url`, which answered with it. If it is to be followed, `url` becomes the next URL to ask. It must
-/// name the host in `host`, which is an authority, with any port.
+/// Resolves a Location against `url`, which answered with it. It is followed if it names no host, or the host of the authority
+/// `host` with any port. Then `url` becomes the next URL to ask.
 ///
 /// # Errors
 /// Why the Location is invalid, in words.

@@ -159,8 +159,8 @@ impl fmt::Write for Line {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Shows bytes of an argument or a server. Those that are not printable ASCII are escaped, on stdout too. After 200 bytes they are
-/// cut, so that the line has room for what it says about them.
+/// Shows bytes of an argument or a server. Those that are not printable ASCII are escaped, on stdout too. After 200 bytes the
+/// text is cut, so that the line has room for what it says about it.
 pub struct Bytes<'a>(pub &'a [u8]);
 
 const SHOWN_MAX: usize = 200;

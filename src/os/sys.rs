@@ -345,8 +345,8 @@ pub fn run_program(argv: &[&[u8]], failed: &dyn Fn(Errno) -> i32) -> Result<i32,
     pointers.push(std::ptr::null());
     let mut status = 0;
     reset(SIGCHLD); // while it is ignored, there is nothing to wait for: wait(2)
-    // SAFETY: this is the only thread, so that the child may do all that this process may. Closing stdout there can at worst fail.
-    // The pointers are to strings that end in NUL, and end in a null pointer themselves. Nothing changes the environment.
+    // SAFETY: this is the only thread, so that the child may do all that its parent may. Closing stdout can at worst fail. The
+    // pointers are to strings that end in NUL, and end in a null pointer themselves. Nothing changes the environment.
     unsafe {
         let pid = _Fork();
         done(pid)?;
@@ -372,8 +372,8 @@ pub struct Child {
 }
 
 impl Child {
-    /// Runs `work` in a child process. It keeps no descriptor of ours but one end of a pipe, so that nobody waits for our stdout or
-    /// stderr to be closed after we have ended.
+    /// Runs `work` in a child process. The child keeps no descriptor of ours but one end of a pipe, so that whoever reads our
+    /// stdout or stderr need not wait for it.
     ///
     /// # Safety
     /// This process must have one thread, or `work` must do only what signal-safety(7) allows: fork(2). `work` must not use a

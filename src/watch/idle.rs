@@ -10,8 +10,8 @@ use crate::net::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG, NO_STATES, ONE_B
 use crate::os::clock::elapsed;
 use crate::os::sys::{self, AF_NETLINK, Child, POLLIN, SOCK_RAW};
 
-/// Bytes that one read takes, at least 8 KiB. The kernel makes no datagram longer than that or the reads that it has seen, so that
-/// this does not grow with the number of connections.
+/// Bytes that one read takes, at least 8 KiB. The kernel makes no datagram longer than that or than the reads so far, so that
+/// this need not grow with the number of connections.
 const BUFFER: usize = 16 * 1024;
 
 /// Whether the kernel lists connections. It may have to load the module tcp_diag first. The first request then waits for
