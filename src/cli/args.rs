@@ -223,7 +223,7 @@ impl<'a> Args<'a> {
                 }
             } else if options_ended {
                 (args.has_operand, option_refused) = (true, true);
-                args.mistakes.push(Mistake::Argument(text, "comes after --, which ends the options: put it before"));
+                args.mistakes.push(Mistake::Argument(text, "follows --, which ends the options: put it before"));
             } else if text == b"--" {
                 options_ended = !word.is_part;
             } else {

@@ -51,7 +51,7 @@ impl Sum {
             let inner = part.trim_matches(QUOTES);
             let part_read = parse(inner);
             added = added.and(match part_read {
-                Ok(_) if inner.len() < part.len() => Err("has quotes, which no shell removes here: leave them out"),
+                Ok(_) if inner.len() < part.len() => Err("has quotes in it, which no shell removes: leave them out"),
                 Ok(_) => Ok(()),
                 Err(error) => Err(error.why()),
             });
