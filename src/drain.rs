@@ -1,30 +1,30 @@
-//! The rules of the drain, as a state machine that is told the time and what the checks found. It owns all that DURATION,
-//! `--min`, `--period`, `--threshold` and `--assume-ready` mean, and knows neither clock nor socket.
+//! The rules of the drain, as a state machine that is told the time and what the checks found. What DURATION, `--min`,
+//! `--period`, `--timeout`, `--threshold`, `--assume-ready` and `--delay` mean is decided here. It has no clock and no socket.
 //!
 //! All times are since the start of the drain.
 
 use std::time::Duration;
 
-/// What a drain goes by.
+/// The rules of one drain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// The most that it lasts.
+    /// How long the drain lasts at most.
     pub duration: Duration,
-    /// What it lasts before it may end early.
+    /// How long the drain lasts before it may end early.
     pub min: Duration,
     /// From the start of one round of checks to the start of the next.
     pub period: Duration,
-    /// The most that one check or request takes.
+    /// How long one check or request takes at most.
     pub timeout: Duration,
-    /// How many rounds in a row must agree.
+    /// How many rounds in a row must find that all has drained.
     pub threshold: u32,
-    /// Counts what is watched as having been ready before the first check.
+    /// What is watched counts as having been ready before the first check.
     pub assume_ready: bool,
     /// How long to wait before the requests.
     pub delay: Duration,
 }
 
-/// What to do next.
+/// What to do next. A watch or request is given by its index.
 #[derive(Debug, PartialEq)]
 pub enum Step {
     Check { watch: usize, deadline: Duration },
@@ -42,18 +42,18 @@ pub enum End {
     Elapsed(Held),
 }
 
-/// What kept a drain from ending early. Of several, the first in this order.
+/// What kept a drain from ending early. Of several reasons, the first in this order. `run` writes it into the last log line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Held {
     /// Nothing is watched.
     Nothing,
     /// This watch was never ready, so it could not stop being ready.
     NeverReady { watch: usize },
-    /// This watch had not drained at its last check.
+    /// This watch had not drained at its last check: it was still ready or busy, or the check said nothing.
     NotDrained { watch: usize },
-    /// All had drained, but in fewer checks in a row than the threshold.
+    /// All had drained, but in fewer rounds in a row than the threshold.
     Threshold { agreed: u32 },
-    /// All had drained, but a request had not been sent.
+    /// All had drained, but a request of `--get` or `--post` had not been sent.
     Requests,
     /// All had drained, and `--min` had not passed.
     Min,
@@ -62,9 +62,9 @@ pub enum Held {
 /// What a check found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Finding {
-    /// It is ready: it can stop being so later.
+    /// It is ready, so that it can stop being ready later.
     pub ready: bool,
-    /// It looks drained, if only it was ready before.
+    /// It looks drained. This counts only if it was ready before.
     pub drained: bool,
 }
 
@@ -74,11 +74,11 @@ pub struct Drain {
     watches: Vec<Watched>,
     /// The watch to be checked next; past the last one between rounds.
     next_watch: usize,
-    /// Every watch has been checked once.
+    /// Every watch has been checked once: the first round is over.
     has_baseline: bool,
     next_round: Duration,
-    /// Rounds in a row in which all has held.
-    held: u32,
+    /// Rounds in a row that have found that all has drained.
+    agreed: u32,
     requests: usize,
     requested: usize,
 }
@@ -92,27 +92,27 @@ struct Watched {
 }
 
 impl Watched {
-    fn holds(&self) -> bool {
+    fn has_drained(&self) -> bool {
         self.was_ready && self.drained
     }
 }
 
 impl Drain {
-    /// A drain with that many watches and requests, which starts at time zero.
+    /// A drain with this many watches and requests, which starts at time zero.
     pub fn new(rules: Rules, watches: usize, requests: usize) -> Drain {
         Drain {
             watches: vec![Watched { was_ready: rules.assume_ready, drained: false }; watches],
             next_watch: watches,
             has_baseline: watches == 0,
             next_round: Duration::ZERO,
-            held: 0,
+            agreed: 0,
             requests,
             requested: 0,
             rules,
         }
     }
 
-    /// What to do now. A check or request is followed by [`Drain::checked`] or [`Drain::requested`].
+    /// Returns what to do now. After a check the caller calls [`Drain::checked`], after a request [`Drain::requested`].
     pub fn next(&mut self, now: Duration) -> Step {
         let Rules { duration, min, period, timeout, threshold, delay, .. } = self.rules;
         if now >= duration {
@@ -120,13 +120,14 @@ impl Drain {
         }
         let mut deadline = now.saturating_add(timeout).min(duration);
         let has_requests = self.requested < self.requests;
-        // A baseline that hangs holds the requests up for one timeout, however many watches are in it, and never until DURATION.
+        // A first round that hangs delays the requests by one timeout at most, however many watches there are, and never until
+        // DURATION.
         let requests_at = if self.has_baseline { delay } else { delay.max(timeout.min(duration / 2)) };
         if has_requests && now >= requests_at {
             return Step::Request { request: self.requested, deadline };
         }
         if self.next_watch == self.watches.len() {
-            let drained = self.held >= threshold;
+            let drained = self.agreed >= threshold;
             if drained && !has_requests && now >= min && !self.watches.is_empty() {
                 return Step::End(End::Drained);
             }
@@ -150,8 +151,8 @@ impl Drain {
         Step::Check { watch: self.next_watch, deadline }
     }
 
-    /// Takes in what the check found that [`Drain::next`] asked for. Returns false if DURATION has cut the check off, so that
-    /// it counts for nothing.
+    /// Takes in what a check found that [`Drain::next`] has asked for. Returns false if DURATION cut the check off: then it does
+    /// not count.
     pub fn checked(&mut self, now: Duration, finding: Finding) -> bool {
         if now >= self.rules.duration {
             return false;
@@ -162,17 +163,17 @@ impl Drain {
         self.next_watch += 1;
         if self.next_watch == self.watches.len() {
             self.has_baseline = true;
-            self.held = if self.watches.iter().all(Watched::holds) { self.held.saturating_add(1) } else { 0 };
+            self.agreed = if self.watches.iter().all(Watched::has_drained) { self.agreed.saturating_add(1) } else { 0 };
         }
         true
     }
 
-    /// The request that [`Drain::next`] asked for has been sent, or has failed.
+    /// Takes in that the request that [`Drain::next`] has asked for was sent, or has failed.
     pub fn requested(&mut self) {
         self.requested += 1;
     }
 
-    /// How many requests had their turn.
+    /// Returns how many requests were sent or have failed.
     pub fn requests_sent(&self) -> usize {
         self.requested
     }
@@ -185,8 +186,8 @@ impl Drain {
             Held::NeverReady { watch }
         } else if let Some(watch) = first(|watched| !watched.drained) {
             Held::NotDrained { watch }
-        } else if self.held < self.rules.threshold {
-            Held::Threshold { agreed: self.held }
+        } else if self.agreed < self.rules.threshold {
+            Held::Threshold { agreed: self.agreed }
         } else if self.requested < self.requests {
             Held::Requests
         } else {
@@ -223,7 +224,7 @@ mod tests {
     }
 
     /// Runs a drain in virtual time. `check` is told the watch and the time, and says how long the check takes and what it
-    /// finds. Gives back when the drain ended, why, and when each check began.
+    /// finds. Returns when the drain ended, why, and when each check began.
     fn run(
         rules: &Rules,
         watches: usize,
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_does_not_hold_starts_the_count_again() {
+    fn a_check_that_does_not_agree_starts_the_count_again() {
         for breaks in [READY, UNKNOWN] {
             let check = |now| {
                 if now < 4.0 {
@@ -319,7 +320,7 @@ mod tests {
         // Checks go on meanwhile: one that turns ready again just before --min keeps the drain going.
         let back = |now| if now == 0.0 || now == 5.0 { READY } else { UNREADY };
         assert_eq!(ends(&min, back), (8.0, End::Drained));
-        // A --min of DURATION or more rules an early end out.
+        // A --min of DURATION or more rules out an early end.
         for min in [20.0, 30.0] {
             assert_eq!(ends(&Rules { min: secs(min), ..rules() }, unready_at_once), (20.0, End::Elapsed(Held::Min)));
         }
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_watched_must_hold() {
+    fn all_that_is_watched_must_have_drained() {
         let gone = [8.0, 11.0];
         let check = |watch: usize, now: Duration| (0.0, if now.as_secs_f64() < gone[watch] { READY } else { UNREADY });
         let (at, end, checks) = run(&rules(), 2, check);
@@ -421,7 +422,7 @@ mod tests {
         assert_eq!(run_with_requests(&rules(), 3, 1, hangs), (vec![1.0], 20.0, NEVER_READY));
         let slow = |watch, _| if watch == 0 { (0.9, READY) } else { (60.0, READY) };
         assert_eq!(run_with_requests(&rules(), 2, 1, slow).0, [1.0]);
-        // Nor do they hang until DURATION, when there would be no time left to send anything.
+        // Nor do the requests wait until DURATION, when there would be no time left to send them.
         let patient = Rules { timeout: secs(60.0), ..rules() };
         assert_eq!(run_with_requests(&patient, 1, 1, hangs), (vec![10.0], 20.0, NEVER_READY));
     }
@@ -435,9 +436,9 @@ mod tests {
         let (sent, end, why) = run_with_requests(&delayed, 1, 2, idle);
         assert_eq!((sent, why), (vec![7.25, 7.35], End::Drained));
         assert!((7.44..7.46).contains(&end), "{end}");
-        // A baseline that hangs beyond the delay holds them up no longer than without one.
+        // A first round that hangs beyond the delay holds them up no longer than it would without a delay.
         assert_eq!(run_with_requests(&Rules { delay: secs(0.5), ..rules() }, 3, 1, |_, _| (60.0, READY)).0, [1.0]);
-        // After the baseline a check that is under way is not cut off for them.
+        // After the first round a check that is under way is not cut off for them.
         assert_eq!(run_with_requests(&delayed, 3, 1, |_, _| (60.0, READY)).0, [8.0]);
     }
 
@@ -455,7 +456,7 @@ mod tests {
         // Watch 0 has drained, watch 1 has not.
         assert_eq!(held(&rules, &|watch, _| [IDLE, READY][watch]), Held::NotDrained { watch: 1 });
         assert_eq!(held(&rules, &|watch, _| [IDLE, UNREADY][watch]), Held::NeverReady { watch: 1 });
-        // It had not drained at the last look, though it had before.
+        // It had not drained at the last check, though it had before.
         let back = |watch, now| if watch == 1 && now == 4.0 { READY } else { IDLE };
         assert_eq!(held(&Rules { threshold: 5, ..rules.clone() }, &back), Held::NotDrained { watch: 1 });
         let late = |_, now| if now < 3.0 { READY } else { IDLE };

@@ -1,13 +1,20 @@
 //! drain-sleep: a `preStop` hook for containers without a shell. It sleeps, and ends early once the app has drained.
 //!
-//! Data flows one way: arguments, a validated plan, the drain, an exit status. To read it in that order:
+//! Data flows one way: arguments, a validated plan, the drain, an exit status. `main.rs` shows that on a page. After it, read:
 //!
-//! 1. [`cli`]: what was typed (`args`), and what is meant (`plan`).
-//! 2. [`drain`]: the rules, as a state machine in virtual time; [`run`] drives it with the real clock.
-//! 3. [`watch`]: what can be watched, a file and an arm each.
-//! 4. [`http`], [`grpc`]: the protocols, as bytes in and verdict out. [`net`]: URLs, connections, the kernel's list of them.
-//! 5. [`os`]: system calls, clock, log, memory. [`failsafe`]: what a bug or a signal does.
+//! 1. [`cli`]: what was typed (`options`, `args`), and what is meant (`plan`).
+//! 2. [`drain`]: the rules, as a state machine in virtual time. [`run`] drives it with the real clock, and writes the log.
+//! 3. [`watch`]: what can be watched, one file and one match arm each.
+//! 4. [`http`], [`grpc`]: the protocols, judged from bytes. [`net`]: URLs, connections, the kernel's list of connections.
+//! 5. [`os`]: system calls, clock, log, memory. [`failsafe`]: what happens after a bug or a signal.
 //! 6. Beside the drain: [`install`] copies the program, [`exit`] has every exit status, [`text`] reads bytes.
+//!
+//! Where to make a change:
+//!
+//! - An option: a row in `cli/options.rs`, an arm in `Plan::take` in `cli/plan.rs`.
+//! - A kind of watch: a file in `watch/`, and an arm in each match on `Target` in `watch/mod.rs`, which says more.
+//! - When to end: `drain.rs` decides, and `Held` there says what kept the drain from ending early.
+//! - A log line: `run.rs` has the first and last line and each change. The words in brackets are `Reason` in `watch/mod.rs`.
 
 #![deny(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Carries a plan out with the real clock.
+//! Drives the drain with the real clock: does each step that `drain` asks for, and writes the log.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use crate::os::clock::{elapsed, sleep_until};
 use crate::os::log;
 use crate::watch::{Checker, Verdict, Watch};
 
-/// Changes of a verdict that are logged; a watch that changes more often would fill the log.
+/// How many changes of a watch's verdict are logged. One that changes more often would fill the log.
 const CHANGES_LOGGED: u32 = 20;
 
-/// Drains, and gives the exit status.
+/// Carries out a plan, and returns the exit status.
 pub fn drain(plan: &Plan) -> i32 {
     log::info(format_args!("{plan}"));
     let mut drain = Drain::new(plan.rules.clone(), plan.watches.len(), plan.requests.len());
@@ -64,7 +64,7 @@ pub fn drain(plan: &Plan) -> i32 {
     status
 }
 
-/// What held the drain, in words.
+/// Says in the last log line what held the drain.
 struct WhatHeld<'a> {
     held: Held,
     plan: &'a Plan<'a>,
@@ -92,7 +92,7 @@ impl fmt::Display for WhatHeld<'_> {
                 }
             }
             Held::Threshold { agreed } => {
-                write!(f, "all that is watched had drained, but at {agreed} checks in a row, not {threshold}")
+                write!(f, "all that is watched had drained, but only at {agreed} of {threshold} checks in a row")
             }
             Held::Requests => f.write_str("all that is watched had drained, but a request had not been sent"),
             Held::Min => write!(f, "all that is watched had drained, but --min is {}", Seconds(min)),
@@ -100,7 +100,7 @@ impl fmt::Display for WhatHeld<'_> {
     }
 }
 
-/// Says what is wrong on the line.
+/// Logs what is wrong with the command line, and returns the exit status.
 pub fn mistakes(fallback: &Fallback) -> i32 {
     for mistake in &fallback.mistakes.first {
         log::error(format_args!("error: {mistake}"));
@@ -111,7 +111,8 @@ pub fn mistakes(fallback: &Fallback) -> i32 {
     exit::USAGE
 }
 
-/// Says what is wrong on the line, and sleeps all the same: a mistake must not cost the drain.
+/// Logs what is wrong with the command line, and sleeps all the same: a mistake must not cost the drain. Returns the exit
+/// status.
 pub fn fall_back(fallback: &Fallback) -> i32 {
     let status = mistakes(fallback);
     log::error(format_args!("sleeping {} all the same, watching nothing", Seconds(fallback.sleep)));
@@ -120,7 +121,7 @@ pub fn fall_back(fallback: &Fallback) -> i32 {
     status
 }
 
-/// The histories on a watch, as far as they are logged.
+/// What the checks of a watch have found, as far as the log needs it.
 struct History<'a> {
     watch: &'a Watch<'a>,
     last: Option<Verdict>,

@@ -1,17 +1,20 @@
-//! Text as URLs and protocols have it: bytes, and numbers in digits.
+//! Text in URLs and protocols: bytes, and numbers in digits.
 
-/// What comes before the first `at`, and what after it.
+/// The `User-Agent` of all requests: RFC 9110 section 10.1.5.
+pub const USER_AGENT: &str = concat!("drain-sleep/", env!("CARGO_PKG_VERSION"));
+
+/// Returns what comes before the first `at` and what comes after it, or `None` if there is no `at`.
 pub fn split_once(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let place = text.iter().position(|&b| b == at)?;
     Some((&text[..place], &text[place + 1..]))
 }
 
-/// What comes before the first `at`, and the rest, which begins with it or is empty.
+/// Returns what comes before the first `at`, and the rest, which begins with `at` or is empty.
 pub fn split_before(text: &[u8], at: u8) -> (&[u8], &[u8]) {
     text.split_at(text.iter().position(|&b| b == at).unwrap_or(text.len()))
 }
 
-/// A decimal number; nothing where there is anything but digits, or too many.
+/// Reads a decimal number. Returns `None` if the text is empty, has anything but digits, or is over `u64::MAX`.
 pub fn decimal(digits: &[u8]) -> Option<u64> {
     let value = |value: u64, &digit: &u8| {
         let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
@@ -20,7 +23,7 @@ pub fn decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, value).filter(|_| !digits.is_empty())
 }
 
-/// A decimal number that may have a sign, as Go's `strconv.ParseInt` reads it.
+/// Reads a decimal number that may have a sign, as Go's `strconv.ParseInt` does with 32 bits.
 pub fn signed(text: &[u8]) -> Option<i32> {
     let (sign, digits) = match text {
         [b'-', digits @ ..] => (-1, digits),
@@ -30,7 +33,7 @@ pub fn signed(text: &[u8]) -> Option<i32> {
     (sign * i64::try_from(decimal(digits)?).ok()?).try_into().ok()
 }
 
-/// The value of a hexadecimal digit.
+/// Returns the value of a hexadecimal digit.
 pub fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -40,12 +43,12 @@ pub fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// Returns true for a byte of a field's name: `tchar` of RFC 9110 section 5.6.2.
+/// Returns true if a header's name may have this byte: `tchar` of RFC 9110 section 5.6.2.
 pub fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Returns true for a byte of a field's value: RFC 9110 section 5.5.
+/// Returns true if a header's value may have this byte: RFC 9110 section 5.5.
 pub fn is_value_byte(byte: &u8) -> bool {
     *byte == b'\t' || !byte.is_ascii_control()
 }

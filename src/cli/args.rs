@@ -1,4 +1,4 @@
-//! The command line as it was typed: which options, which values, and how long. What they mean is for `plan`.
+//! The command line as it was typed: which options with which values, and how long. `plan` decides what they mean.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,114 +6,21 @@ use std::str::SplitWhitespace;
 use std::time::Duration;
 
 use super::duration::{Sum, is_bare_number, unquoted};
+use super::options::{Found, find};
+pub use super::options::{Help, Opt};
 use super::variables::{self, Environment, expand};
 use crate::os::log::Bytes;
 
-/// The options, in the order in which `--help` shows them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Opt {
-    UntilUnready,
-    UntilIdle,
-    IdleAfter,
-    Min,
-    Period,
-    Timeout,
-    Threshold,
-    AssumeReady,
-    Get,
-    Post,
-    Delay,
-    Header,
-    LogFile,
-    Quiet,
-    Check,
-    Install,
-    Help,
-    Version,
-}
-
-/// What is known of an option.
-#[derive(Debug)]
-struct Known {
-    option: Opt,
-    name: &'static str,
-    /// What its value is called; a flag has none.
-    value: &'static str,
-    /// May be given more than once.
-    repeatable: bool,
-    help: &'static str,
-}
-
-const fn single(option: Opt, name: &'static str, value: &'static str, help: &'static str) -> Known {
-    Known { option, name, value, repeatable: false, help }
-}
-
-const fn repeatable(option: Opt, name: &'static str, value: &'static str, help: &'static str) -> Known {
-    Known { option, name, value, repeatable: true, help }
-}
-
-const fn flag(option: Opt, name: &'static str, help: &'static str) -> Known {
-    Known { option, name, value: "", repeatable: true, help }
-}
-
-/// All options, in the order of [`Opt`].
-static OPTIONS: [Known; 18] = [
-    repeatable(
-        Opt::UntilUnready,
-        "--until-unready",
-        "URL",
-        "end early once URL has stopped being ready; all given must hold",
-    ),
-    repeatable(
-        Opt::UntilIdle,
-        "--until-idle",
-        "PORT",
-        "end early once TCP connections to PORT are silent; all given must hold",
-    ),
-    single(Opt::IdleAfter, "--idle-after", "DURATION", "silence after which a connection is idle [3s]"),
-    single(Opt::Min, "--min", "DURATION", "never end before this [5s, or DURATION if shorter]"),
-    single(Opt::Period, "--period", "DURATION", "time from one check to the next [1s]"),
-    single(Opt::Timeout, "--timeout", "DURATION", "the most that one check or request may take [1s]"),
-    single(Opt::Threshold, "--threshold", "N", "how many checks in a row must agree [3]"),
-    flag(Opt::AssumeReady, "--assume-ready", "count what is watched as having been ready before"),
-    repeatable(Opt::Get, "--get", "URL", "request this once: start the app's own drain"),
-    repeatable(Opt::Post, "--post", "URL", "the same by POST"),
-    single(Opt::Delay, "--delay", "DURATION", "how long to wait before --get and --post [0]"),
-    repeatable(Opt::Header, "--header", "'NAME: VALUE'", "add a header to every HTTP request"),
-    single(Opt::LogFile, "--log-file", "PATH", "also append the log to PATH, such as /proc/1/fd/2"),
-    flag(Opt::Quiet, "--quiet", "no log on stderr, errors aside (also -q)"),
-    flag(Opt::Check, "--check", "say what would be done, do nothing"),
-    single(Opt::Install, "--install", "PATH", "copy this program to PATH, and check what follows"),
-    flag(Opt::Help, "--help", "show this (also -h)"),
-    flag(Opt::Version, "--version", "show the version (also -V)"),
-];
-
-impl Opt {
-    fn known(self) -> &'static Known {
-        &OPTIONS[self as usize]
-    }
-
-    /// With its dashes.
-    pub fn name(self) -> &'static str {
-        self.known().name
-    }
-}
-
-impl fmt::Display for Opt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// What is wrong with a command line.
+/// One thing that is wrong with a command line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mistake<'a> {
-    /// An option that does not exist, and the nearest one if it is near.
+    /// An option that does not exist, and the one that was probably meant.
     Unknown(&'a [u8], Option<Opt>),
     /// An option without its value.
     NoValue(Opt),
     /// A flag with a value.
     Flag(Opt),
+    /// An option that is given twice and may be given once.
     Twice(Opt),
     /// An argument, and the variable in it that is not set.
     Unset(&'a [u8], &'a [u8]),
@@ -123,7 +30,7 @@ pub enum Mistake<'a> {
     Argument(&'a [u8], &'static str),
     /// What is wrong with the sum of the durations.
     Sum(&'static str),
-    /// Of the command line as a whole.
+    /// What is wrong with the command line as a whole.
     Whole(&'static str),
 }
 
@@ -150,7 +57,7 @@ impl fmt::Display for Mistake<'_> {
 #[derive(Clone, Debug, Default)]
 pub struct Mistakes<'a> {
     pub first: Vec<Mistake<'a>>,
-    /// How many others there are.
+    /// How many more there are.
     pub others: usize,
 }
 
@@ -170,17 +77,18 @@ impl<'a> Mistakes<'a> {
     }
 }
 
-/// Bytes that all variables may add to a command line: as many as Linux usually takes for a whole one, execve(2).
+/// How many bytes all variables together may add to a command line: as many as Linux usually allows for a whole
+/// command line, execve(2).
 const EXPANSION_MAX: usize = 2 << 20;
 
 /// The arguments, with their variables expanded.
 pub struct Words<'a> {
     arguments: &'a [&'a [u8]],
-    /// Those that have a `$`, by their index, in order. Most command lines have none.
+    /// The arguments that have a `$`, in order. Most command lines have none.
     expanded: Vec<Expanded<'a>>,
 }
 
-/// An argument by its index, and what it becomes by its variables.
+/// The index of an argument, and the argument with its variables expanded.
 struct Expanded<'a> {
     index: usize,
     text: Result<Cow<'a, [u8]>, variables::Error<'a>>,
@@ -204,19 +112,19 @@ pub fn words<'a>(arguments: &'a [&'a [u8]], environment: Environment) -> Words<'
 #[derive(Clone, Copy)]
 struct Word<'a> {
     text: &'a [u8],
-    /// Its variables cannot be expanded, so that it is as it was typed. A value is not taken from it.
+    /// Why its variables cannot be expanded. Then `text` is as it was typed, and no value is taken from it.
     unexpanded: Option<&'a variables::Error<'a>>,
     /// It is a part of an argument.
     is_part: bool,
 }
 
-/// Gives the words one after another.
+/// Reads the words one after another.
 #[derive(Clone)]
 struct Reader<'a> {
     words: &'a Words<'a>,
     next_argument: usize,
     next_expanded: usize,
-    /// What is left of an argument that holds several words, and what is wrong with its variables.
+    /// What is left of an argument that holds several words, and why its variables cannot be expanded.
     parts: SplitWhitespace<'a>,
     parts_unexpanded: Option<&'a variables::Error<'a>>,
 }
@@ -243,8 +151,8 @@ impl<'a> Reader<'a> {
         Some(Word { text, unexpanded, is_part: false })
     }
 
-    /// The next word as the value of an option. One that begins with `--` is not: an option whose value was forgotten must
-    /// not swallow the next option.
+    /// Reads the next word as the value of an option, unless it begins with `--`: an option whose value was forgotten must not
+    /// take the next option for it.
     fn next_value(&mut self) -> Option<Word<'a>> {
         let mut ahead = self.clone();
         let word = ahead.next().filter(|word| !word.text.starts_with(b"--"))?;
@@ -252,8 +160,8 @@ impl<'a> Reader<'a> {
         Some(word)
     }
 
-    /// Gives the words of an argument one by one, as if each were an argument, if there is an option among them. A value after
-    /// `=` may have spaces.
+    /// Splits an argument that holds several words with an option among them, so that the words come next, one by one. A value
+    /// after `=` may have spaces. Returns false if the argument stays whole.
     fn split(&mut self, word: Word<'a>) -> bool {
         let Word { text, unexpanded, is_part } = word;
         let end = if text.starts_with(b"--") { text.iter().position(|&b| b == b'=') } else { None };
@@ -271,12 +179,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A command line, taken apart.
+/// What a command line consists of.
 #[derive(Debug, Default)]
 pub struct Args<'a> {
-    /// The known options, each with its value, in the order of the command line.
+    /// The options and their values, in the order of the command line. The value of a flag is empty.
     pub options: Vec<(Opt, &'a [u8])>,
-    /// The sum of the durations, as far as they can be read. If it is too long, it is cut to 30 days.
+    /// The sum of the durations that can be read, at most 30 days unless it is infinite.
     pub duration: Option<Duration>,
     /// There is an argument that is neither an option nor the value of one.
     pub has_operand: bool,
@@ -286,10 +194,10 @@ pub struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    /// Takes a command line apart, without the program's name. It reads on after a mistake, since the durations must be found.
+    /// Parses a command line, without the program's name. It reads on after a mistake, since it must find the durations.
     ///
-    /// After a word that looks like an option and was refused, a bare number is taken for its value, which may be a port. It
-    /// counts as a duration only where there is no other.
+    /// A bare number that follows a refused option may be that option's value, such as a port. It counts as a duration only if
+    /// there is no other.
     pub fn parse(words: &'a Words<'a>) -> Args<'a> {
         let mut args = Args::default();
         let mut reader = Reader::new(words);
@@ -315,8 +223,7 @@ impl<'a> Args<'a> {
                 }
             } else if options_ended {
                 (args.has_operand, option_refused) = (true, true);
-                args.mistakes
-                    .push(Mistake::Argument(text, "follows --, after which there are no options: put it before"));
+                args.mistakes.push(Mistake::Argument(text, "follows --, which ends the options: put it before"));
             } else if text == b"--" {
                 options_ended = !word.is_part;
             } else {
@@ -335,7 +242,7 @@ impl<'a> Args<'a> {
         args
     }
 
-    /// Takes in an option and its value. `false`: it was refused, and no value was taken after it.
+    /// Takes in an option and its value. Returns false if the option was refused and no value was taken after it.
     fn take_option(&mut self, word: Word<'a>, readable: bool, reader: &mut Reader<'a>) -> bool {
         let text = word.text;
         let equals = text.iter().position(|&b| b == b'=').filter(|_| text.starts_with(b"--"));
@@ -356,7 +263,7 @@ impl<'a> Args<'a> {
         let readable = following.map_or(readable, |value| self.accepts(value));
         if is_near {
             self.mistakes.push(Mistake::Unknown(name, Some(option)));
-            return following.is_some(); // passed over, so that it is not taken for a duration
+            return following.is_some(); // the value is skipped, so that it is not taken for a duration
         }
         self.at_once |= matches!(option, Opt::Check | Opt::Install);
         match (is_flag, equals, following) {
@@ -373,14 +280,15 @@ impl<'a> Args<'a> {
         following.is_some()
     }
 
-    /// Whether the variables of a word could be expanded. A mistake where not; those of a part have been told with the whole.
+    /// Returns true if the variables of a word could be expanded, and adds a mistake if not. For a part of an argument that
+    /// mistake was added with the whole.
     fn accepts(&mut self, word: Word<'a>) -> bool {
         if !word.is_part {
             match word.unexpanded {
                 None => {}
                 Some(variables::Error::Unset(variable)) => self.mistakes.push(Mistake::Unset(word.text, variable)),
                 Some(variables::Error::TooLong) => {
-                    let why = "becomes longer than 2 MiB by its variables: write something shorter";
+                    let why = "becomes longer than 2 MiB with its variables: shorten it";
                     self.mistakes.push(Mistake::Argument(word.text, why));
                 }
             }
@@ -388,101 +296,24 @@ impl<'a> Args<'a> {
         word.unexpanded.is_none()
     }
 
-    /// Whether there is anything on the command line that a drain needs, or that a drain is about.
+    /// Returns true if the command line describes a drain. With `--install` it need not.
     pub fn mentions_drain(&self) -> bool {
         let about_drain = |(option, _): &(Opt, _)| !matches!(option, Opt::Install | Opt::Check | Opt::Quiet);
         !self.has(Opt::Install) || self.has_operand || self.options.iter().any(about_drain)
     }
 
-    /// Whether the option is on the command line.
+    /// Returns true if the option is on the command line.
     pub fn has(&self, option: Opt) -> bool {
         self.value(option).is_some()
     }
 
-    /// The value of an option that is on the command line; the first one's.
+    /// Returns the first value of an option that is on the command line.
     pub fn value(&self, wanted: Opt) -> Option<&'a [u8]> {
         self.options.iter().find(|(option, _)| *option == wanted).map(|(_, value)| *value)
     }
 }
 
-/// `-5` is no option but a duration with a sign, which is refused as such.
+/// Returns true if a word looks like an option. `-5` does not: it is a duration with a sign, which is refused as one.
 fn is_option(word: &[u8]) -> bool {
     matches!(word, [b'-', second, ..] if !second.is_ascii_digit() && *second != b'.')
-}
-
-/// What an option may be.
-enum Found {
-    Known(&'static Known),
-    /// It does not exist, and this one is near.
-    Near(&'static Known),
-    Unknown,
-}
-
-/// The option of this name, or the nearest one if it is near: two edits away at most, and fewer than half its letters.
-fn find(name: &[u8]) -> Found {
-    let short = match name {
-        b"-q" => Some(Opt::Quiet),
-        b"-h" => Some(Opt::Help),
-        b"-V" => Some(Opt::Version),
-        _ => None,
-    };
-    if let Some(option) = short {
-        return Found::Known(option.known());
-    }
-    for most in 0..=2 {
-        for known in &OPTIONS {
-            if most * 2 < known.name.len() - "--".len() && within(most, name, known.name.as_bytes()) {
-                return if most == 0 { Found::Known(known) } else { Found::Near(known) };
-            }
-        }
-    }
-    Found::Unknown
-}
-
-/// Whether `most` edits at most (a letter more, less or other) make one of the other: the Levenshtein distance.
-fn within(most: usize, a: &[u8], b: &[u8]) -> bool {
-    match (a, b) {
-        ([x, a @ ..], [y, b @ ..]) if x == y => within(most, a, b),
-        ([], []) => true,
-        _ if most == 0 => false,
-        _ => {
-            let (less_a, less_b) = (a.get(1..), b.get(1..));
-            let (less_a, less_b) = (less_a.unwrap_or_default(), less_b.unwrap_or_default());
-            within(most - 1, less_a, less_b) || within(most - 1, less_a, b) || within(most - 1, a, less_b)
-        }
-    }
-}
-
-/// What `--help` prints.
-pub struct Help;
-
-impl fmt::Display for Help {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "Sleeps, and ends early once what is watched has stopped being ready: a preStop hook for containers without a shell.\n\n\
-             drain-sleep [OPTIONS] DURATION...\n\
-             drain-sleep --check [OPTIONS] DURATION...\n\
-             drain-sleep --install PATH [[OPTIONS] DURATION...]\n\n\
-             DURATION is a number of seconds (20, 0.5) or has units (1m30s, 500ms); several add up.\n\n",
-        )?;
-        for Known { name, value, help, .. } in &OPTIONS {
-            let width = 23 - name.len();
-            writeln!(f, "  {name} {value:width$}  {help}")?;
-        }
-        f.write_str(
-            "\nExit status: 0 slept, 1 slept but a request failed, 2 a mistake on the command line (after the sleep), 128+n signal n.\n",
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_stand_in_their_order() {
-        for (index, known) in OPTIONS.iter().enumerate() {
-            assert_eq!(known.option as usize, index, "{}", known.name);
-        }
-    }
 }

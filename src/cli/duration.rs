@@ -1,14 +1,14 @@
 //! Durations as `sleep` takes them and as people write them.
 //!
-//! humantime reads the units. It has traps, so it is handed one number with one unit at a time, free of white space:
-//! it would skip a space inside a number (`0.5 500ms` as 550 µs), and the sum of several numbers can make it panic.
+//! humantime reads the units. It gets one number with one unit at a time, without white space: it would skip a space inside a
+//! number (`0.5 500ms` as 550 µs), and several numbers whose sum is too large can make it panic.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::text::{decimal, split_once};
 
-/// The longest drain that is accepted. Nothing in Kubernetes waits this long; more is a slip of the pen.
+/// The longest finite drain. Nothing in Kubernetes waits this long, so that more is most likely a typo.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// `infinity`: later than any deadline.
@@ -17,9 +17,9 @@ pub const FOREVER: Duration = Duration::MAX;
 /// Why a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Error {
-    /// More than [`LONGEST`], or too large to hold; `month` where the unit `M`, humantime's month, was the reason.
+    /// It is more than [`LONGEST`]. `month` is true if the reason was the unit `M`, humantime's month.
     TooLong { month: bool },
-    /// Not a duration, and why.
+    /// It is not a duration, and why.
     Malformed(&'static str),
 }
 
@@ -33,16 +33,16 @@ impl Error {
     }
 }
 
-/// Durations, added up as far as they can be read: `None` where none can. What is too long counts as [`LONGEST`].
+/// The sum of all durations that can be read, or `None` if there is none. One that is too long counts as [`LONGEST`].
 #[derive(Clone, Copy, Default)]
 pub struct Sum(pub Option<Duration>);
 
 impl Sum {
-    /// Adds the durations in one argument, which white space separates: `1m 30s` is two. An argument with none is an error.
+    /// Adds the durations in one argument. White space separates them, so that `1m 30s` is two.
     ///
     /// # Errors
-    /// What is wrong with the first that is refused, in words that follow the argument. The others count all the same, and so
-    /// does what is in quotes.
+    /// What is wrong with the argument or with the first duration that is refused, in words that follow the argument. The others
+    /// are added all the same, and so is one in quotes.
     pub fn add(&mut self, text: &[u8]) -> Result<(), &'static str> {
         let text = str::from_utf8(text).map_err(|_| "is not UTF-8: write 20, 0.5, 1m30s or 500ms")?;
         let mut parts = text.split_whitespace().peekable();
@@ -51,7 +51,7 @@ impl Sum {
             let inner = part.trim_matches(QUOTES);
             let part_read = parse(inner);
             added = added.and(match part_read {
-                Ok(_) if inner.len() < part.len() => Err("has quotes in it, which no shell takes away: leave them out"),
+                Ok(_) if inner.len() < part.len() => Err("has quotes in it, which no shell removes: leave them out"),
                 Ok(_) => Ok(()),
                 Err(error) => Err(error.why()),
             });
@@ -65,10 +65,10 @@ impl Sum {
         added
     }
 
-    /// Makes the sum [`LONGEST`] where it is more, and yet not [`FOREVER`].
+    /// Cuts a sum that is too long, but not [`FOREVER`], to [`LONGEST`].
     ///
     /// # Errors
-    /// If so, in words that follow what was added up.
+    /// That it was too long, in words that follow what was added up.
     pub fn cap(&mut self) -> Result<(), &'static str> {
         match self.0 {
             Some(sum) if sum > LONGEST && sum != FOREVER => {
@@ -82,22 +82,22 @@ impl Sum {
 
 const QUOTES: [char; 2] = ['\'', '"'];
 
-/// A word without the quotes around it, which YAML has kept where a shell would take them away.
+/// Returns a word without the quotes around it, which a shell would have removed and YAML has kept.
 pub fn unquoted(word: &[u8]) -> &[u8] {
     str::from_utf8(word).map_or(word, |word| word.trim_matches(QUOTES).as_bytes())
 }
 
-/// Whether a word is a number without a unit: a duration in seconds, if it is not a port.
+/// Returns true if a word is a number without a unit: a duration in seconds, or a port.
 pub fn is_bare_number(word: &[u8]) -> bool {
     let word = unquoted(word);
-    !word.is_empty() && word.iter().all(|&b| is_of_number(b))
+    !word.is_empty() && word.iter().all(|&b| is_number_byte(b))
 }
 
-fn is_of_number(b: u8) -> bool {
+fn is_number_byte(b: u8) -> bool {
     b.is_ascii_digit() || b == b'.'
 }
 
-/// One duration without white space: a bare number of seconds, `infinity`, or numbers with units.
+/// Reads one duration without white space: a bare number of seconds, `infinity`, or numbers with units.
 fn parse(text: &str) -> Result<Duration, Error> {
     if text.eq_ignore_ascii_case("infinity") || text.eq_ignore_ascii_case("inf") {
         return Ok(FOREVER);
@@ -105,23 +105,23 @@ fn parse(text: &str) -> Result<Duration, Error> {
     if text.starts_with(['-', '+']) {
         return Err(Error::Malformed("has a sign: write 20, 0.5, 1m30s or 500ms"));
     }
-    if text.bytes().all(is_of_number) {
+    if text.bytes().all(is_number_byte) {
         return bare(text.as_bytes());
     }
     let mut sum = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
-        let unit = rest.bytes().position(|b| !is_of_number(b)).unwrap_or(rest.len());
-        let length = rest.bytes().skip(unit).position(is_of_number).map_or(rest.len(), |length| unit + length);
+        let unit = rest.bytes().position(|b| !is_number_byte(b)).unwrap_or(rest.len());
+        let length = rest.bytes().skip(unit).position(is_number_byte).map_or(rest.len(), |length| unit + length);
         let (part, after) = rest.split_at(length);
         sum = sum.saturating_add(with_unit(part, unit)?);
         rest = after;
     }
-    // A finite sum may not be taken for FOREVER, and no part of it exceeds LONGEST.
+    // A finite sum must not reach FOREVER. No part of it exceeds LONGEST.
     if sum > LONGEST { Err(Error::TooLong { month: false }) } else { Ok(sum) }
 }
 
-/// `20`, `0.5`, `.5`, `5.`: seconds. Digits past the nanosecond are dropped.
+/// Reads a number of seconds: `20`, `0.5`, `.5` or `5.`. Digits past the nanosecond are dropped.
 fn bare(text: &[u8]) -> Result<Duration, Error> {
     let (whole, fraction) = split_once(text, b'.').unwrap_or((text, b""));
     if whole.len() + fraction.len() == 0 || fraction.contains(&b'.') {
@@ -138,7 +138,7 @@ fn bare(text: &[u8]) -> Result<Duration, Error> {
     if sum > LONGEST { Err(Error::TooLong { month: false }) } else { Ok(sum) }
 }
 
-/// One number with its unit, which begins at `unit`, as humantime reads it.
+/// Reads one number with its unit, which begins at `unit`, as humantime does.
 fn with_unit(text: &str, unit: usize) -> Result<Duration, Error> {
     let (number, unit) = text.split_at(unit);
     if number.is_empty() {
@@ -154,12 +154,12 @@ fn with_unit(text: &str, unit: usize) -> Result<Duration, Error> {
         Err(humantime::DurationError::UnknownUnit { .. }) => {
             Err(Error::Malformed("has an unknown unit: write ms, s, m, h or d"))
         }
-        // humantime has one error for "too large" and "too fine"; the whole part tells which.
+        // humantime has one error for too large and too many decimals. Whether the number fits without them tells which.
         Err(humantime::DurationError::NumberOverflow) => {
             let Some((whole, _)) = split_once(number.as_bytes(), b'.') else { return Err(too_long) };
             let text = [whole, unit.as_bytes()].concat();
             with_unit(str::from_utf8(&text).unwrap_or_default(), whole.len())?;
-            Err(Error::Malformed("is finer than can be held: write fewer decimals"))
+            Err(Error::Malformed("has too many decimals: write fewer"))
         }
         Err(_) => Err(Error::Malformed("is not a duration: write 20, 0.5, 1m30s or 500ms")),
     }
@@ -173,7 +173,7 @@ impl fmt::Display for Seconds {
         if self.0 == FOREVER {
             return f.write_str("infinity");
         }
-        u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX).fmt(f)?; // no drain has lasted longer
+        u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX).fmt(f)?; // 136 years
         let mut fraction = self.0.subsec_millis();
         let mut width = 3;
         while width > 0 && fraction.is_multiple_of(10) {

@@ -1,6 +1,7 @@
-//! The command line: what was typed, and what is meant. No clock, no socket.
+//! The command line. `options` is the table of options, `args` reads what was typed, and `plan` works out what is meant.
 
 pub mod args;
 pub mod duration;
+mod options;
 pub mod plan;
 pub mod variables;

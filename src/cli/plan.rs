@@ -1,4 +1,4 @@
-//! What the command line means, validated: after this nobody asks again whether a value is sane.
+//! What the command line means. All values are checked here, and nowhere again.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,26 +16,27 @@ use crate::watch::{Target, Watch};
 
 /// The shortest `--period`, `--timeout` and `--idle-after`.
 const SHORTEST: Duration = Duration::from_millis(10);
-const DEFAULT_SECOND: Duration = Duration::from_secs(1);
+const DEFAULT_PERIOD: Duration = Duration::from_secs(1);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(3);
 const DEFAULT_THRESHOLD: u32 = 3;
-const MOST_THRESHOLD: u64 = 1000;
-/// `terminationGracePeriodSeconds` where the pod does not say (`DefaultTerminationGracePeriodSeconds` in
-/// k8s.io/api/core/v1/types.go).
+const THRESHOLD_MAX: u64 = 1000;
+/// The grace period of a pod that does not set `terminationGracePeriodSeconds`: `DefaultTerminationGracePeriodSeconds` in
+/// k8s.io/api/core/v1/types.go.
 const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
-/// A whole plan.
+/// What to do, complete and valid.
 #[derive(Debug)]
 pub struct Plan<'a> {
     pub rules: Rules,
-    /// For how long a connection must have been silent to be idle.
+    /// How long a connection must have been silent to be idle.
     pub idle_after: Duration,
     pub watches: Vec<Watch<'a>>,
     pub requests: Vec<Request<'a>>,
     pub headers: Vec<Header<'a>>,
 }
 
-/// What to do about a command line with mistakes: tell them, and sleep all the same.
+/// What to do about a command line with mistakes: log them, and sleep all the same.
 #[derive(Debug)]
 pub struct Fallback<'a> {
     pub mistakes: Mistakes<'a>,
@@ -43,13 +44,13 @@ pub struct Fallback<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Makes sense of a command line.
+    /// Works out what a command line means.
     ///
     /// # Errors
-    /// All mistakes, those of [`Args`] included.
+    /// All mistakes, those in [`Args`] included, and how long to sleep.
     pub fn new(args: &Args<'a>) -> Result<Plan<'a>, Fallback<'a>> {
         let mut mistakes = args.mistakes.clone();
-        let words_right = mistakes.is_empty();
+        let has_read_all = mistakes.is_empty();
         if !args.has_operand {
             mistakes.push(Mistake::Whole("no DURATION: say how long to sleep, such as 20s"));
         }
@@ -58,8 +59,8 @@ impl<'a> Plan<'a> {
             rules: Rules {
                 duration,
                 min: args.duration.unwrap_or(DEFAULT_MIN).min(DEFAULT_MIN),
-                period: DEFAULT_SECOND,
-                timeout: DEFAULT_SECOND,
+                period: DEFAULT_PERIOD,
+                timeout: DEFAULT_TIMEOUT,
                 threshold: DEFAULT_THRESHOLD,
                 assume_ready: false,
                 delay: Duration::ZERO,
@@ -74,7 +75,7 @@ impl<'a> Plan<'a> {
                 mistakes.push(Mistake::Value(option, value, why));
             }
         }
-        if words_right {
+        if has_read_all {
             plan.check_together(args, &mut mistakes);
         }
         if mistakes.is_empty() {
@@ -83,15 +84,15 @@ impl<'a> Plan<'a> {
         Err(Fallback { mistakes, sleep: args.duration.unwrap_or(plan.rules.min) })
     }
 
-    /// Finds the mistakes that no option makes alone. It takes a command line all of whose words can be read, lest an option
-    /// seem to be missing that was only misspelt.
+    /// Finds mistakes in how the options go together. Every word must have been read, since an option that was misspelt would
+    /// seem to be missing.
     fn check_together(&self, args: &Args<'a>, mistakes: &mut Mistakes<'a>) {
         let Rules { duration, delay, .. } = self.rules;
-        let requests = args.has(Opt::Get) || args.has(Opt::Post);
-        if requests && args.duration == Some(Duration::ZERO) {
+        let has_requests = args.has(Opt::Get) || args.has(Opt::Post);
+        if has_requests && args.duration == Some(Duration::ZERO) {
             mistakes.push(Mistake::Whole("a DURATION of 0 leaves no time for --get and --post: sleep longer"));
         } else if let Some(value) = args.value(Opt::Delay) {
-            if !requests {
+            if !has_requests {
                 mistakes
                     .push(Mistake::Whole("--delay has no --get or --post to wait before: add one, or leave it out"));
             } else if args.duration.is_some() && delay >= duration {
@@ -110,17 +111,17 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// What is allowed but is hardly meant, in words for the user.
+    /// Says what is allowed but probably not meant.
     pub fn warnings(&self) -> impl Iterator<Item = &'static str> {
         let Rules { duration, min, .. } = self.rules;
-        let watches = !self.watches.is_empty();
+        let has_watches = !self.watches.is_empty();
         let warnings = [
             (
-                watches && min >= duration,
+                has_watches && min >= duration,
                 "--min (5s unless given) leaves no room before DURATION, so nothing can end the drain early",
             ),
             (
-                watches && self.all_checks() >= duration,
+                has_watches && self.earliest_end() >= duration,
                 "--threshold checks at --period leave no room before DURATION, so nothing can end the drain early",
             ),
             (
@@ -131,15 +132,15 @@ impl<'a> Plan<'a> {
         warnings.into_iter().filter_map(|(holds, warning)| holds.then_some(warning))
     }
 
-    /// The time from the first check to the last one that an early end takes at least.
-    fn all_checks(&self) -> Duration {
+    /// Returns the time from the first check to the one that ends the drain, if every check goes as hoped.
+    fn earliest_end(&self) -> Duration {
         let Rules { period, threshold, assume_ready, .. } = self.rules;
-        // An idle port that something listens at holds from the first check on. Anything else must be ready first.
-        let ready_first = !assume_ready && self.watches.iter().any(|watch| !matches!(watch.target, Target::Idle(_)));
-        period.saturating_mul(if ready_first { threshold } else { threshold - 1 })
+        // A port can be both ready and idle at the first check. Anything else must be ready first.
+        let is_ready_first = !assume_ready && self.watches.iter().any(|watch| !matches!(watch.target, Target::Idle(_)));
+        period.saturating_mul(if is_ready_first { threshold } else { threshold - 1 })
     }
 
-    /// Takes in one option. What is wrong with its value is told in words that follow the value.
+    /// Takes in one option. An error says what is wrong with its value, in words that follow the value.
     fn take(&mut self, option: Opt, value: &'a [u8]) -> Result<(), &'static str> {
         match option {
             Opt::UntilUnready => self.watches.push(Watch { text: value, target: Target::parse(value)? }),
@@ -161,7 +162,7 @@ impl<'a> Plan<'a> {
             Opt::Timeout => return read_duration(value, SHORTEST, &mut self.rules.timeout),
             Opt::IdleAfter => return read_duration(value, SHORTEST, &mut self.idle_after),
             Opt::Threshold => {
-                let number = decimal(value).filter(|number| (1..=MOST_THRESHOLD).contains(number));
+                let number = decimal(value).filter(|number| (1..=THRESHOLD_MAX).contains(number));
                 self.rules.threshold = number.ok_or("is not a number from 1 to 1000")? as u32;
             }
             Opt::Delay => return read_duration(value, Duration::ZERO, &mut self.rules.delay),
@@ -172,13 +173,13 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Reads a duration. One that is too long counts as the longest, though it is a mistake.
-fn read_duration(value: &[u8], least: Duration, into: &mut Duration) -> Result<(), &'static str> {
+/// Reads a duration of at least `min`. One that is too long is a mistake, but counts as the longest.
+fn read_duration(value: &[u8], min: Duration, into: &mut Duration) -> Result<(), &'static str> {
     let mut sum = Sum::default();
     let read = sum.add(value).and(sum.cap());
     *into = sum.0.unwrap_or(*into);
-    if *into < least {
-        return read.and(Err("is less than 10ms, the least there is"));
+    if *into < min {
+        return read.and(Err("is less than 10ms"));
     }
     read
 }
@@ -190,7 +191,7 @@ fn request(method: Method, value: &[u8]) -> Result<Request<'_>, &'static str> {
     }
 }
 
-/// The plan in one line.
+/// Says in one line what will be done.
 impl fmt::Display for Plan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rules { duration, min, period, timeout, threshold, assume_ready, delay } = self.rules;

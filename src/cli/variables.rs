@@ -1,10 +1,10 @@
-//! `$(VAR)` in an argument. Kubernetes expands it in a container's `command` but not in a hook's, so it is done here by
-//! the same rules (`third_party/forked/golang/expansion/expand.go` in the Kubernetes source), with one difference: a
-//! variable that is not set is an error, since it is most likely a typo.
+//! `$(VAR)` in an argument. Kubernetes expands it in a container's `command` but not in a hook's, so the program does it, by
+//! the same rules (`third_party/forked/golang/expansion/expand.go` in the Kubernetes source) with one difference: a variable
+//! that is not set is an error, since it is most likely a typo.
 
 use std::borrow::Cow;
 
-/// What an environment variable is set to.
+/// Returns the value of an environment variable, or `None` if it is not set.
 pub type Environment<'a> = &'a dyn Fn(&[u8]) -> Option<&'a [u8]>;
 
 /// Why an argument cannot be expanded.
@@ -12,15 +12,16 @@ pub type Environment<'a> = &'a dyn Fn(&[u8]) -> Option<&'a [u8]>;
 pub enum Error<'a> {
     /// The first variable that is not set.
     Unset(&'a [u8]),
-    /// It would have more than the bytes that were allowed.
+    /// The result would be longer than the limit.
     TooLong,
 }
 
-/// Replaces each `$(VAR)` by the variable's value and `$$` by `$`. Anything else, `$(` without its end included, stays.
+/// Replaces each `$(VAR)` by the variable's value and each `$$` by `$`. All else stays, `$(` without a `)` included. A result
+/// with a variable in it may have `limit` bytes.
 ///
 /// # Errors
-/// [`Error`]; `most` are the bytes that the result may have where a variable is in it.
-pub fn expand<'a>(argument: &'a [u8], environment: Environment, most: usize) -> Result<Cow<'a, [u8]>, Error<'a>> {
+/// [`Error`].
+pub fn expand<'a>(argument: &'a [u8], environment: Environment, limit: usize) -> Result<Cow<'a, [u8]>, Error<'a>> {
     if !argument.contains(&b'$') {
         return Ok(Cow::Borrowed(argument));
     }
@@ -42,7 +43,7 @@ pub fn expand<'a>(argument: &'a [u8], environment: Environment, most: usize) -> 
                 let name = &after[..end];
                 let value = environment(name).ok_or(Error::Unset(name))?;
                 rest = &after[end + 1..];
-                if out.len() + value.len() + rest.len() > most {
+                if out.len() + value.len() + rest.len() > limit {
                     return Err(Error::TooLong);
                 }
                 out.extend_from_slice(value);

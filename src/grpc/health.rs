@@ -1,14 +1,13 @@
-//! One gRPC health check over cleartext HTTP/2, written for just this exchange: bytes in, answer out; no socket. What
-//! counts as healthy is what the kubelet's client, grpc-go, makes of it (`internal/transport/http2_client.go` there).
+//! One gRPC health check over cleartext HTTP/2, and no more of either protocol than this call needs. An answer counts as the
+//! kubelet's client counts it: grpc-go, `internal/transport/http2_client.go`.
 //!
 //! HTTP/2 is RFC 9113; gRPC over it is `doc/PROTOCOL-HTTP2.md` in the grpc repository; the service is `grpc.health.v1`.
 
 use super::hpack::{self, MALFORMED};
 use crate::net::failure::Failure;
-use crate::text::{is_value_byte, signed};
+use crate::text::{USER_AGENT, is_value_byte, signed};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const USER_AGENT: &str = concat!("drain-sleep/", env!("CARGO_PKG_VERSION"));
 
 // Frame types and flags: RFC 9113 section 6.
 const DATA: u8 = 0;
@@ -27,14 +26,14 @@ const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 
 const FRAME_HEAD: usize = 9;
-/// What comes before a gRPC message: whether it is compressed, and its length.
+/// Bytes before a gRPC message: one says whether it is compressed, four give its length.
 const PREFIX: usize = 5;
-/// The largest payload a peer may send: SETTINGS_MAX_FRAME_SIZE, which we leave as it is.
+/// The longest payload that a server may send: the default of SETTINGS_MAX_FRAME_SIZE, RFC 9113 section 6.5.2.
 const FRAME_MAX: usize = 16 * 1024;
-/// The largest header block that is read, as sent.
+/// The longest header block that is read, in bytes as sent.
 const BLOCK_MAX: usize = 16 * 1024;
 const LONG_BLOCK: Failure = Failure::SaysNothing("HTTP/2 headers over 16 KiB");
-/// RFC 9113 section 8.4 makes it an error of the server's; grpc-go ignores it.
+/// RFC 9113 section 8.4 forbids a server to push where we have switched it off, but grpc-go ignores it.
 const PUSH: Failure = Failure::SaysNothing("server push, which was switched off");
 /// The stream of the one call.
 const CALL: u32 = 1;
@@ -52,7 +51,7 @@ static FIELDS: [(&str, &str); 6] = [
     ("user-agent", USER_AGENT),
 ];
 
-/// All that the client says of itself: the preface, and the call `Check(service)`.
+/// Returns all that the client sends unasked: the preface, and the call `Check(service)`.
 pub fn request(authority: &[u8], service: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
     hpack::encode(&mut block, ":authority", authority);
@@ -66,17 +65,12 @@ pub fn request(authority: &[u8], service: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `HealthCheckRequest { string service = 1; }`, with the gRPC prefix: not compressed, and a length.
+/// Encodes `HealthCheckRequest { string service = 1; }`, not compressed, with the gRPC prefix.
 fn message(service: &[u8]) -> Vec<u8> {
     let mut protobuf = Vec::new();
     if !service.is_empty() {
         protobuf.push(1 << 3 | 2); // field 1, length-delimited
-        let mut length = service.len();
-        while length > 0x7f {
-            protobuf.push(length as u8 | 0x80);
-            length >>= 7;
-        }
-        protobuf.push(length as u8);
+        hpack::varint(&mut protobuf, service.len());
         protobuf.extend_from_slice(service);
     }
     [&[0], &(protobuf.len() as u32).to_be_bytes()[..], &protobuf].concat()
@@ -89,7 +83,7 @@ fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// The status that a server gave: `HealthCheckResponse.ServingStatus`, or one of its number.
+/// Returns the name of a `HealthCheckResponse.ServingStatus`.
 pub fn serving_status(status: i32) -> &'static str {
     match status {
         0 => "UNKNOWN",
@@ -101,19 +95,21 @@ pub fn serving_status(status: i32) -> &'static str {
 }
 pub const SERVING: i32 = 1;
 
-/// One call, from the bytes that come back.
+/// The state of the one call, as far as the bytes so far tell.
 #[derive(Default)]
 pub struct Call {
-    /// What has come and is no whole frame yet.
+    /// Bytes that are not a whole frame yet.
     pending: Vec<u8>,
+    /// The server has sent SETTINGS, which must come first.
     settled: bool,
-    /// A header block that goes on, and the flags of its HEADERS frame.
+    /// A header block that is not complete, and the flags of its HEADERS frame.
     block: Option<(Vec<u8>, u8)>,
+    /// The headers of the answer have come.
     answered: bool,
     message: Vec<u8>,
 }
 
-/// What the fields of one header block say that matters here.
+/// The fields of one header block that matter here.
 #[derive(Default)]
 struct Fields {
     status: Option<u32>,
@@ -122,7 +118,7 @@ struct Fields {
 }
 
 impl Call {
-    /// Takes in bytes, and puts into `replies` what must be sent back. The status is there once the call has ended well.
+    /// Takes in bytes, and appends to `replies` what must be sent back. Returns the status once the call has ended well.
     ///
     /// # Errors
     /// Why the call has failed.
@@ -132,9 +128,9 @@ impl Call {
         let mut rest = pending.as_slice();
         while let Some((&[l0, l1, l2, kind, flags, s0, s1, s2, s3], after)) = rest.split_first_chunk::<FRAME_HEAD>() {
             let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
-            // What is no HTTP/2 at all, such as an HTTP/1 answer, is told by its first bytes.
+            // The first bytes show what is not HTTP/2 at all, such as an HTTP/1 answer.
             if !self.settled && kind != SETTINGS {
-                return Err("no HTTP/2: the first frame is not SETTINGS".into());
+                return Err("not HTTP/2: the first frame is not SETTINGS".into());
             }
             if length > FRAME_MAX {
                 return Err("HTTP/2 frame over 16 KiB".into());
@@ -175,7 +171,7 @@ impl Call {
             PING if stream != 0 || payload.len() != 8 => return Err(BAD_FRAME.into()),
             PING if flags & ACK == 0 => frame(replies, PING, ACK, 0, payload),
             GOAWAY if stream != 0 || payload.len() < 8 => return Err(BAD_FRAME.into()),
-            // A server that is shutting down still answers the streams up to the one that it names.
+            // A server that shuts down still answers the streams up to the one that it names: RFC 9113 section 6.8.
             GOAWAY if u32::from_be_bytes([payload[0] & 0x7f, payload[1], payload[2], payload[3]]) < CALL => {
                 return Err("server is going away".into());
             }
@@ -197,19 +193,20 @@ impl Call {
                 let payload = unpadded(flags, payload).ok_or(BAD_FRAME)?;
                 let skipped = if flags & PRIORITY != 0 { 5 } else { 0 };
                 self.block = Some((payload.get(skipped..).ok_or(BAD_FRAME)?.to_vec(), flags));
-                return self.block_goes_on(flags);
+                return self.block_part(flags);
             }
             CONTINUATION => {
                 let (block, _) = self.block.as_mut().ok_or(BAD_FRAME)?;
                 block.extend_from_slice(payload);
-                return self.block_goes_on(flags);
+                return self.block_part(flags);
             }
-            _ => {} // RFC 9113 section 5.5: what is not known is ignored, and so are streams of no concern here
+            _ => {} // unknown frames are ignored, RFC 9113 section 5.5, and so are frames of other streams
         }
         Ok(None)
     }
 
-    fn block_goes_on(&mut self, flags: u8) -> Result<Option<i32>, Failure> {
+    /// Takes in that a part of a header block has come. `flags` are those of its frame.
+    fn block_part(&mut self, flags: u8) -> Result<Option<i32>, Failure> {
         if self.block.as_ref().is_some_and(|(block, _)| block.len() > BLOCK_MAX) {
             return Err(LONG_BLOCK);
         }
@@ -219,7 +216,7 @@ impl Call {
         let Some((block, first_flags)) = self.block.take() else { return Ok(None) };
         let ends = first_flags & END_STREAM != 0;
         let fields = fields(&block)?;
-        // Informational headers come before the answer's.
+        // Informational headers may come before those of the answer: RFC 9113 section 8.1.
         if fields.status.is_some_and(|status| (100..200).contains(&status)) {
             return if ends { Err(MALFORMED) } else { Ok(None) };
         }
@@ -233,7 +230,7 @@ impl Call {
             (false, false) => self.answered = true,
             (true, false) => return Err("gRPC headers in mid-stream".into()),
             (_, true) => {
-                // grpc-go takes a status that is missing for 2, UNKNOWN.
+                // grpc-go counts a missing status as 2, UNKNOWN.
                 let grpc_status = fields.grpc_status.unwrap_or(2);
                 if grpc_status != 0 {
                     return Err(Failure::Unready("gRPC status", Some(grpc_status)));
@@ -245,7 +242,7 @@ impl Call {
     }
 }
 
-/// Without the padding: RFC 9113 section 6.1.
+/// Removes the padding of a DATA or HEADERS frame: RFC 9113 section 6.1. Returns `None` if it is longer than the frame.
 fn unpadded(flags: u8, payload: &[u8]) -> Option<&[u8]> {
     if flags & PADDED == 0 {
         return Some(payload);
@@ -279,19 +276,19 @@ fn fields(block: &[u8]) -> Result<Fields, Failure> {
     Ok(fields)
 }
 
-/// The status in the one message of a call: `HealthCheckResponse { ServingStatus status = 1; }`.
+/// Reads the status in the one message of a call: `HealthCheckResponse { ServingStatus status = 1; }`.
 fn response(message: &[u8]) -> Option<i32> {
     let (prefix, rest) = message.split_first_chunk::<PREFIX>()?;
     let [compressed, length @ ..] = *prefix;
     let (mut message, after) = rest.split_at_checked(u32::from_be_bytes(length) as usize)?;
-    // What is too short to begin a second message goes unnoticed by grpc-go.
+    // grpc-go does not notice bytes after the message that are too few to begin another one.
     if compressed != 0 || after.len() >= PREFIX {
         return None;
     }
     let mut status = 0;
     let mut groups = Vec::new();
     while !message.is_empty() {
-        // Protocol Buffers' encoding: a key of field number and wire type, then the value. Unknown fields are skipped.
+        // A key of field number and wire type, then the value: protobuf.dev/programming-guides/encoding. Skips other fields.
         let key = varint(&mut message)?;
         let field = key >> 3;
         if !(1..1 << 29).contains(&field) {
@@ -320,12 +317,13 @@ fn response(message: &[u8]) -> Option<i32> {
     groups.is_empty().then_some(status)
 }
 
+/// Reads seven bits from each byte, the lowest first.
 fn varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..70).step_by(7) {
         let (&byte, after) = rest.split_first()?;
         *rest = after;
-        // The tenth byte holds the 64th bit, and no more.
+        // The tenth byte holds only the 64th bit.
         if shift == 63 && byte > 1 {
             return None;
         }
@@ -376,7 +374,7 @@ mod tests {
 
     const SAYS_SERVING: &[u8] = b"\0\0\0\0\x02\x08\x01";
 
-    /// The outcome of the whole and, since a peer may send as it likes, of every way to cut it in two.
+    /// Checks that the outcome is the same however the bytes are cut in two, and returns it.
     fn outcome(frames: &[Vec<u8>]) -> Result<Option<i32>, Failure> {
         let bytes = frames.concat();
         let whole = Call::default().receive(&bytes, &mut Vec::new());
@@ -456,7 +454,7 @@ mod tests {
             ("an HTTP/1 answer", outcome(&[b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()])),
             ("PING before SETTINGS", outcome(&[framed(PING, 0, 0, b"12345678"), settings()])),
             ("a status of the call", after(&[opening(), good(), closing("5")])),
-            ("a status that is no number", after(&[opening(), good(), closing("x")])),
+            ("a status that is not a number", after(&[opening(), good(), closing("x")])),
             ("no status", after(&[opening(), good(), headers(END_HEADERS | END_STREAM, &[("a", "b")])])),
             (
                 "trailers only",
@@ -467,7 +465,7 @@ mod tests {
             ("two messages", after(&[opening(), good(), good(), closing("0")])),
             ("half a message", after(&[opening(), data(b"\0\0\0\0\x02\x08"), closing("0")])),
             ("a compressed message", after(&[opening(), data(b"\x01\0\0\0\x02\x08\x01"), closing("0")])),
-            ("a message that is no protobuf", after(&[opening(), data(b"\0\0\0\0\x02\x08\x80"), closing("0")])),
+            ("a message that is not protobuf", after(&[opening(), data(b"\0\0\0\0\x02\x08\x80"), closing("0")])),
             ("a group without end", after(&[opening(), data(b"\0\0\0\0\x03\x13\x08\x01"), closing("0")])),
             ("the end of another group", after(&[opening(), data(b"\0\0\0\0\x02\x13\x1c"), closing("0")])),
             ("field number 0", after(&[opening(), data(b"\0\0\0\0\x02\x00\x01"), closing("0")])),

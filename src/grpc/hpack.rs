@@ -1,27 +1,27 @@
-//! HPACK (RFC 7541), as far as a client needs it that allows no dynamic table: it announces a table of size 0, so that
-//! every index means a row of the static table, and a header block cannot be made to grow.
+//! HPACK (RFC 7541) without a dynamic table. The client announces a table of size 0, so that every index is a row of the static
+//! table, and a header block cannot unpack to much more than its size.
 
 use crate::net::failure::Failure;
 use crate::text::is_token_byte;
 
-/// What is not a header block.
+/// These bytes are not a header block.
 pub const MALFORMED: Failure = Failure::unready("malformed HTTP/2 headers");
-/// RFC 7541 section 4.2 forbids it; grpc-go lets it pass while its table is empty.
+/// RFC 7541 section 4.2 forbids it, but grpc-go accepts it while its table is empty.
 const LATE_TABLE_SIZE: Failure = Failure::SaysNothing("HPACK table size after a field");
-/// A row of a table that we have switched off. A client that keeps one, as grpc-go does, may be able to read it.
+/// A row of the table that we have switched off. A client that keeps a table, as grpc-go does, may be able to read it.
 const DYNAMIC_ROW: Failure = Failure::SaysNothing("HPACK dynamic table, which was switched off");
 
-/// What is told each name and value.
+/// A function that gets each name and value.
 type Field<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), Failure>;
 
 /// Calls `field` with each name and value of a header block.
 ///
 /// # Errors
-/// [`MALFORMED`], what is beyond what we allow, or what `field` gives.
+/// [`MALFORMED`], a use of the dynamic table, or an error that `field` returns.
 pub fn decode(mut block: &[u8], field: Field) -> Result<(), Failure> {
     let mut fields_begun = false;
     while let &[first, ..] = block {
-        // RFC 7541 section 6: the representation shows in the first bits.
+        // The first bits say how the field is written: RFC 7541 section 6.
         match first {
             0x80.. => {
                 let (name, value) = static_row(integer(&mut block, 7)?)?;
@@ -45,11 +45,10 @@ pub fn decode(mut block: &[u8], field: Field) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a table holds before SETTINGS say otherwise: RFC 9113 section 6.5.2.
+/// The size of the table before SETTINGS change it, in bytes: RFC 9113 section 6.5.2.
 const DEFAULT_TABLE_SIZE: usize = 4096;
 
-/// A row of the static table, RFC 7541 appendix A. Only rows that can matter in a response are told apart: a name is
-/// otherwise a stand-in of its kind.
+/// Returns a row of the static table, RFC 7541 appendix A. Rows that do not matter in a response have a placeholder for a name.
 fn static_row(index: usize) -> Result<(&'static [u8], &'static [u8]), Failure> {
     Ok(match index {
         1..=7 => (b":request", b""),
@@ -67,7 +66,7 @@ fn static_row(index: usize) -> Result<(&'static [u8], &'static [u8]), Failure> {
     })
 }
 
-/// RFC 7541 section 6.2: a name, by its index or as a string, and a value.
+/// Reads a name, by its index or as a string, and a value: RFC 7541 section 6.2.
 fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), Failure> {
     let name_string;
     let name = match integer(block, prefix)? {
@@ -77,7 +76,7 @@ fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), Failure> 
         }
         index => static_row(index)?.0,
     };
-    // Lower case and visible: RFC 9113 section 8.2.1.
+    // Lower case, and no control characters or spaces: RFC 9113 section 8.2.1.
     let letters = name.strip_prefix(b":").unwrap_or(name);
     if letters.is_empty() || !letters.iter().all(|&b| is_token_byte(b) && !b.is_ascii_uppercase()) {
         return Err(MALFORMED);
@@ -85,7 +84,7 @@ fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), Failure> 
     field(name, &string(block)?)
 }
 
-/// RFC 7541 section 5.1. It may be as long as in Go, which tells overlong ones from those that are too large as little.
+/// Reads an integer: RFC 7541 section 5.1. It may have as many bytes as Go takes, zeros at its end included.
 fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, Failure> {
     let limit = (1 << prefix) - 1;
     let mut value = usize::from(next(block)?) & limit;
@@ -112,7 +111,7 @@ fn next(block: &mut &[u8]) -> Result<u8, Failure> {
     Ok(byte)
 }
 
-/// RFC 7541 section 5.2.
+/// Reads a string: RFC 7541 section 5.2.
 fn string(block: &mut &[u8]) -> Result<Vec<u8>, Failure> {
     let huffman = block.first().is_some_and(|first| first & 0x80 != 0);
     let length = integer(block, 7)?;
@@ -121,8 +120,8 @@ fn string(block: &mut &[u8]) -> Result<Vec<u8>, Failure> {
     if huffman { huffman_decode(text) } else { Ok(text.to_vec()) }
 }
 
-/// The length in bits of each symbol's code, the last one's the end of the string: RFC 7541 appendix B. The code is
-/// canonical, that is, codes rise with their length and then with their symbol, so that the lengths say it all.
+/// The length in bits of each symbol's code: RFC 7541 appendix B. The last symbol is the end of a string. The code is canonical:
+/// codes rise with their length and then with their symbol, so that the lengths are enough to know them.
 #[rustfmt::skip]
 const CODE_LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
@@ -150,7 +149,7 @@ const COUNTS: [u16; LONGEST_CODE + 1] = {
 
 fn huffman_decode(text: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut out = Vec::new();
-    // The code so far, and the first one of its length: in a canonical code the n-th of one length is the first plus n.
+    // The code so far, and the first code of its length. In a canonical code the n-th code of a length is the first plus n.
     let (mut code, mut first, mut length) = (0_u32, 0, 0);
     for at in 0..text.len() * 8 {
         let bit = text[at / 8] >> (7 - at % 8) & 1;
@@ -167,11 +166,11 @@ fn huffman_decode(text: &[u8]) -> Result<Vec<u8>, Failure> {
             first += count;
         }
     }
-    // What is left is padding: fewer than eight bits, all of them ones.
+    // The rest is padding: fewer than eight bits, all of them ones.
     if length < 8 && code == (1 << length) - 1 { Ok(out) } else { Err(MALFORMED) }
 }
 
-/// Appends a field, by strings that are not Huffman-coded and no table keeps.
+/// Appends a field as two strings, which are not Huffman-coded and enter no table.
 pub fn encode(block: &mut Vec<u8>, name: &str, value: &[u8]) {
     block.push(0);
     for text in [name.as_bytes(), value] {
@@ -181,18 +180,22 @@ pub fn encode(block: &mut Vec<u8>, name: &str, value: &[u8]) {
 }
 
 fn encode_length(block: &mut Vec<u8>, length: usize) {
-    const MOST: usize = 0x7f;
-    if length < MOST {
+    const PREFIX_MAX: usize = 0x7f;
+    if length < PREFIX_MAX {
         block.push(length as u8);
         return;
     }
-    block.push(MOST as u8);
-    let mut rest = length - MOST;
-    while rest > 0x7f {
-        block.push(rest as u8 | 0x80);
-        rest >>= 7;
+    block.push(PREFIX_MAX as u8);
+    varint(block, length - PREFIX_MAX);
+}
+
+/// Appends an integer, seven bits a byte, the lowest first: RFC 7541 section 5.1, and also Protocol Buffers.
+pub fn varint(out: &mut Vec<u8>, mut value: usize) {
+    while value > 0x7f {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
     }
-    block.push(rest as u8);
+    out.push(value as u8);
 }
 
 #[cfg(test)]

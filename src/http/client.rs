@@ -1,4 +1,4 @@
-//! HTTP requests: one connection each; a GET follows redirects as the kubelet follows them.
+//! HTTP requests. Each has its own connection, and a GET follows redirects as the kubelet does.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,12 +11,13 @@ use crate::net::endpoint::Endpoint;
 use crate::net::failure::Failure;
 use crate::net::url::HttpUrl;
 use crate::os::log::Bytes;
+use crate::text::USER_AGENT;
 
-/// Requests for one answer: nine redirects and the answer. `RedirectChecker` in the kubelet's `pkg/probe/http/http.go`.
+/// How many requests lead to one answer: nine redirects and the answer. `RedirectChecker` in the kubelet's
+/// `pkg/probe/http/http.go`.
 const REQUESTS_MAX: usize = 10;
-/// Bytes that one connection may send before there is a verdict.
+/// How many bytes a server may send on one connection before there is a verdict.
 const RESPONSE_MAX: usize = 64 * 1024;
-const USER_AGENT: &str = concat!("drain-sleep/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
@@ -29,27 +30,27 @@ pub enum Method {
 pub enum Read {
     /// To the end of its head.
     Head,
-    /// To the end of its body, as far as that counts.
+    /// To the end of its body, or until its status alone decides.
     Body,
 }
 
-/// A final answer.
+/// The answer that counts: the last one, if redirects were followed.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u32,
     pub redirect: Option<NotFollowed>,
 }
 
-/// A redirect that was not followed, with its Location.
+/// A redirect that was not followed, with its Location and why.
 #[derive(Debug)]
 pub enum NotFollowed {
     /// It has no Location.
     Nowhere,
-    /// To the same host, of a POST by a status other than 307 and 308; and what that comes to.
+    /// It leads a POST to the same host, with a status other than 307 and 308. The URL is the one that it leads to.
     SameHost(Vec<u8>, HttpUrl),
-    /// To another host, or to something without one.
+    /// It leads to another host, or to something without a host.
     OtherHost(Vec<u8>),
-    /// To the same host by TLS, which is not spoken here.
+    /// It leads to the same host by TLS, which this program does not speak.
     Tls(Vec<u8>),
 }
 
@@ -70,11 +71,11 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Asks, follows redirects, and gives the final answer by `deadline`, a time since the start of the drain. A POST follows
-/// 307 and 308, again by POST.
+/// Sends a request, follows redirects, and returns the final answer by `deadline`, a time since the start of the drain. A POST
+/// follows only 307 and 308, with a POST.
 ///
 /// # Errors
-/// A [`Failure`] to get an answer.
+/// Why there is no answer that counts.
 pub fn exchange(
     method: Method,
     url: &HttpUrl,
@@ -83,7 +84,7 @@ pub fn exchange(
     deadline: Duration,
 ) -> Result<Answer, Failure> {
     let mut custom_host = headers.iter().find(|header| header.is(HOST)).map(|header| header.value);
-    // Over a Unix socket the URL names no host, so that the one that is sent takes its place.
+    // The URL of a Unix socket names no host, so that the Host header takes its place.
     let first_host = match (&url.endpoint, custom_host) {
         (Endpoint::Unix(_), Some(host)) => host,
         _ => &url.authority,
@@ -102,7 +103,7 @@ pub fn exchange(
             redirect = Some(match resolve(&mut next, first_host, &location)? {
                 _ if location.is_empty() => NotFollowed::Nowhere,
                 Redirect::Follow { absolute } if method == Method::Get || matches!(head.status, 307 | 308) => {
-                    // That it is broken does not matter; that it stalls does.
+                    // The body of a redirect may be broken, but it must not stall.
                     if read == Read::Body
                         && !head.announces_more_than(response::REDIRECT_BODY_MAX)
                         && let Err(failure @ Failure::SaysNothing(_)) =
@@ -116,7 +117,7 @@ pub fn exchange(
                 }
                 Redirect::Follow { .. } => NotFollowed::SameHost(location, next),
                 Redirect::OtherScheme => return Err(Failure::unready("redirect to a scheme that is not http")),
-                Redirect::Elsewhere => NotFollowed::OtherHost(location),
+                Redirect::OtherHost => NotFollowed::OtherHost(location),
                 Redirect::Tls => NotFollowed::Tls(location),
             });
         }

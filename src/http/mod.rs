@@ -1,5 +1,5 @@
-//! HTTP/1.1, as far as a probe and a drain endpoint need it. `response` and `redirect` are bytes in, verdict out; `client`
-//! drives them over a connection.
+//! HTTP/1.1, as far as a probe and a drain endpoint need it. `response` and `redirect` judge bytes and open no socket; `client`
+//! uses them over a connection.
 
 pub mod client;
 pub mod header;

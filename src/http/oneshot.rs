@@ -32,9 +32,9 @@ impl fmt::Display for Request<'_> {
 /// Why a request did not succeed.
 #[derive(Debug)]
 pub enum Error {
-    /// The answer was not success.
+    /// There was an answer, but not success.
     Answer(Answer),
-    /// There was none.
+    /// There was no answer.
     Failure(Failure),
 }
 
@@ -54,11 +54,12 @@ impl fmt::Display for Error {
     }
 }
 
-/// Sends a request, by `deadline`, a time since the start of the drain. Its answer's body is not waited for.
+/// Sends a request, and returns its answer by `deadline`, a time since the start of the drain. It does not wait for the body.
 ///
 /// # Errors
-/// An answer that is not success, or the failure to get one. Any redirect that was not followed is one, since nobody was told
-/// anything then, save one that a POST is answered with when it is done: 302 or 303 to the same host.
+/// Why there is no answer, or an answer that is not success. A redirect that was not followed is not success, since nobody was
+/// told to drain. The exception is 302 or 303 to the same host after a POST: the app has done what was asked, and shows where to
+/// look.
 pub fn send(request: &Request, headers: &[Header], deadline: Duration) -> Result<Answer, Error> {
     let answer = exchange(request.method, &request.url, headers, Read::Head, deadline).map_err(Error::Failure)?;
     match (answer.status, &answer.redirect) {

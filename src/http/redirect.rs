@@ -10,14 +10,14 @@ use crate::text::{split_before, split_once};
 /// What to do about a redirect.
 #[derive(Debug, PartialEq)]
 pub enum Redirect {
-    /// To the same host: ask there.
+    /// To the same host: ask again there.
     Follow {
-        /// The Location has a scheme, so that a Host header of the user's own no longer applies (Go issue 22233).
+        /// The Location has a scheme, so that the user's Host header is no longer sent (Go issue 22233).
         absolute: bool,
     },
-    /// To another host, or to something without one: not followed, and a success.
-    Elsewhere,
-    /// To the same host by `https`, which is not spoken here: taken for a success.
+    /// To another host, or to something without a host: not followed, and a success.
+    OtherHost,
+    /// To the same host by `https`, which this program does not speak: not followed, and a success.
     Tls,
     /// To the same host by any other scheme.
     OtherScheme,
@@ -25,11 +25,11 @@ pub enum Redirect {
 
 const MALFORMED: &str = "malformed Location";
 
-/// Resolves a Location against the URL that answered with it, which becomes the next one to ask where it is followed. `host`
-/// is the authority that it must name, any port, to be followed.
+/// Resolves a Location against `url`, which answered with it. It is followed if it names no host, or the host of the authority
+/// `host` with any port. Then `url` becomes the next URL to ask.
 ///
 /// # Errors
-/// In words, why it does not parse.
+/// Why the Location is invalid, in words.
 pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redirect, &'static str> {
     if location.iter().any(u8::is_ascii_control) {
         return Err(MALFORMED);
@@ -41,7 +41,7 @@ pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redire
 
     let opaque = scheme.is_some() && !path.starts_with(b"/"); // `mailto:…`
     if opaque {
-        return Ok(Redirect::Elsewhere);
+        return Ok(Redirect::OtherHost);
     }
     if split_before(path, b'/').0.contains(&b':') {
         return Err(MALFORMED);
@@ -57,7 +57,7 @@ pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redire
 
     let names_host = scheme.is_some() || !authority.is_empty();
     if names_host && name != hostname(host) {
-        return Ok(Redirect::Elsewhere);
+        return Ok(Redirect::OtherHost);
     }
     if is(b"https") {
         return Ok(Redirect::Tls);
@@ -79,14 +79,14 @@ pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redire
         if let Endpoint::Tcp(_, url_port) = &mut url.endpoint {
             *url_port = match port {
                 b"" => HTTP_PORT,
-                digits => port_number(digits).ok_or("Location with an impossible port")?,
+                digits => port_number(digits).ok_or("Location with an invalid port")?,
             };
         }
     }
     Ok(Redirect::Follow { absolute: scheme.is_some() })
 }
 
-/// `getScheme` of Go's `net/url`.
+/// Splits off the scheme: `getScheme` of Go's `net/url`.
 fn split_scheme(text: &[u8]) -> Result<(Option<&[u8]>, &[u8]), &'static str> {
     let end = text.iter().position(|b| !b.is_ascii_alphanumeric() && !b"+-.".contains(b));
     match end {
@@ -96,7 +96,7 @@ fn split_scheme(text: &[u8]) -> Result<(Option<&[u8]>, &[u8]), &'static str> {
     }
 }
 
-/// The host, without brackets, and the port of `[USER@]HOST[:PORT]`. User information is checked, and then not used.
+/// Returns the host without brackets and the port of `[USER@]HOST[:PORT]`. User information is checked, and not used.
 fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), &'static str> {
     let (user, host) = match authority.iter().rposition(|&b| b == b'@') {
         Some(at) => (&authority[..at], &authority[at + 1..]),
@@ -121,7 +121,7 @@ fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), &'
         _ => return Err(MALFORMED),
     };
     if bracketed {
-        // A zone (RFC 6874) names no host that could be given here, so what it says does not matter.
+        // No URL of the command line has a zone (RFC 6874), so that the zone does not matter.
         let address = without_brackets(name);
         let address = address.windows(3).position(|w| w == b"%25").map_or(address, |zone| &address[..zone]);
         if !matches!(ip_address(address), Some(IpAddr::V6(_))) {
@@ -137,13 +137,13 @@ fn host_byte(b: &u8) -> bool {
     b.is_ascii_alphanumeric() || !b.is_ascii() || b"-_.~!$&'()*+,;=:]<>\"%".contains(b)
 }
 
-/// In a host, `%XX` may stand for a byte outside ASCII only, or for `%` itself.
+/// Returns true if each `%XX` in a host stands for a byte outside ASCII or for `%`, as Go requires.
 fn host_escapes(name: &[u8]) -> bool {
     percent_decode(name).is_some()
         && name.iter().enumerate().all(|(at, &b)| b != b'%' || name[at + 1] >= b'8' || name[at..].starts_with(b"%25"))
 }
 
-/// An authority without its port and brackets: `URL.Hostname` of Go's `net/url`.
+/// Returns an authority without its port and brackets: `URL.Hostname` of Go's `net/url`.
 fn hostname(authority: &[u8]) -> &[u8] {
     without_brackets(match authority.iter().rposition(|&b| b == b':') {
         Some(at) if authority[at + 1..].iter().all(u8::is_ascii_digit) => &authority[..at],
@@ -155,7 +155,7 @@ fn without_brackets(host: &[u8]) -> &[u8] {
     host.strip_prefix(b"[").and_then(|h| h.strip_suffix(b"]")).unwrap_or(host)
 }
 
-/// `reference` seen from `base`, with `.` and `..` resolved (RFC 3986 section 5.2.4).
+/// Resolves the path `reference` against `base`, with `.` and `..` removed: RFC 3986 section 5.2.4.
 fn resolve_path(base: &[u8], reference: &[u8]) -> Vec<u8> {
     let mut full = Vec::new();
     if !reference.starts_with(b"/") {
@@ -186,7 +186,7 @@ fn resolve_path(base: &[u8], reference: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `URL.EscapedPath` of Go's `net/url`: a path as it is where it may stand so in a URL, else decoded and encoded anew.
+/// Returns a path as it is if a URL may hold it so, or else decoded and encoded again: `URL.EscapedPath` of Go's `net/url`.
 fn escaped_path(path: &[u8]) -> Vec<u8> {
     if path.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@[]/%".contains(b)) {
         return path.to_vec();
@@ -195,11 +195,11 @@ fn escaped_path(path: &[u8]) -> Vec<u8> {
     percent_encode(&decoded, |b| b.is_ascii_alphanumeric() || b"-._~$&+,/:;=@".contains(&b))
 }
 
-fn percent_encode(text: &[u8], stays: fn(u8) -> bool) -> Vec<u8> {
+fn percent_encode(text: &[u8], is_kept: fn(u8) -> bool) -> Vec<u8> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut out = Vec::new();
     for &byte in text {
-        if stays(byte) {
+        if is_kept(byte) {
             out.push(byte);
         } else {
             out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
@@ -208,7 +208,7 @@ fn percent_encode(text: &[u8], stays: fn(u8) -> bool) -> Vec<u8> {
     out
 }
 
-/// What may stand in a request line: nothing in a Location can end it.
+/// Returns a path and query for a request line, which nothing in a Location can end early.
 fn request_target(base: &[u8], path: &[u8], query: &[u8]) -> Vec<u8> {
     percent_encode(&[&resolve_path(base, path), query].concat(), |b| b.is_ascii_graphic())
 }
@@ -283,7 +283,7 @@ mod tests {
             "http://127.0.0.1.:80/",
             "http://%C3%A9/",
         ] {
-            assert_eq!(follow(location), Err("Ok(Elsewhere)".to_string()), "{location}");
+            assert_eq!(follow(location), Err("Ok(OtherHost)".to_string()), "{location}");
         }
         for location in ["https://127.0.0.1/", "HTTPS://127.0.0.1:9/x"] {
             assert_eq!(follow(location), Err("Ok(Tls)".to_string()), "{location}");
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(resolve(&mut v6, b"[::1]:8080", b"http://[::1]:9/x"), Ok(Redirect::Follow { absolute: true }));
         let socket = Endpoint::Unix(b"/a.sock".to_vec());
         let mut url = url::http(b"//unix:/a.sock:/x").unwrap();
-        assert_eq!(resolve(&mut url, b"app.local", b"http://localhost/y"), Ok(Redirect::Elsewhere));
+        assert_eq!(resolve(&mut url, b"app.local", b"http://localhost/y"), Ok(Redirect::OtherHost));
         let follow = Ok(Redirect::Follow { absolute: true });
         assert_eq!(resolve(&mut url, b"app.local", b"http://app.local:9/y"), follow);
         assert_eq!(url, HttpUrl { endpoint: socket, authority: b"app.local:9".to_vec(), target: b"/y".to_vec() });

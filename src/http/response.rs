@@ -1,21 +1,20 @@
-//! HTTP/1 responses, as the kubelet's prober reads them: Go's `net/http`, `ReadResponse` and what it calls. Bytes in,
-//! verdict out; no socket.
+//! HTTP/1 responses, read from bytes as the kubelet's prober reads them: `ReadResponse` of Go's `net/http`, and what it calls.
 
 use crate::net::failure::Failure;
 use crate::text::{decimal, hex, is_token_byte, is_value_byte};
 
-/// Bytes of a response's head: tighter than the kubelet.
+/// How many bytes a response's head may have. The kubelet takes more.
 pub const HEAD_MAX: usize = 16 * 1024;
-/// Bytes of a body that are read before the status alone decides: `maxRespBodyLength` in `pkg/probe/http/http.go`.
+/// How many bytes of a body are read before the status alone decides: `maxRespBodyLength` in `pkg/probe/http/http.go`.
 pub const BODY_MAX: u64 = 10 * 1024;
-/// Bytes of a redirect's body that are read before it is followed, if it is no longer: `maxBodySlurpSize` in Go's
+/// How many bytes of a redirect's body are read before it is followed. A longer body is not read: `maxBodySlurpSize` in Go's
 /// `net/http/client.go`.
 pub const REDIRECT_BODY_MAX: u64 = 2 * 1024;
-/// Bytes of trailers after a chunked body: the size of Go's read buffer.
+/// How many bytes the trailers after a chunked body may have: the size of Go's read buffer.
 const TRAILER_MAX: usize = 4096;
-/// Bytes of a chunk's first line: `maxLineLength` in Go's `net/http/internal/chunked.go`.
+/// How many bytes a chunk's first line may have: `maxLineLength` in Go's `net/http/internal/chunked.go`.
 const CHUNK_LINE_MAX: usize = 4096;
-/// Bytes of chunked encoding that are no data, beyond what small chunks need: the same file.
+/// How many bytes of chunked encoding may be something other than data, beyond what small chunks need: the same file.
 const CHUNK_EXCESS_MAX: u64 = 16 * 1024;
 
 const LONG_HEAD: Failure = Failure::SaysNothing("head over 16 KiB");
@@ -42,10 +41,10 @@ enum Framing {
     Close,
 }
 
-/// Reads the head of the final response from all the bytes that have come so far; `None` where more must come.
+/// Reads the head of the final response from all bytes so far. Returns `None` if more must come.
 ///
 /// # Errors
-/// Why it is not an answer, or that its head is too long.
+/// Why this is not a response, or that its head is too long.
 pub fn head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
     let mut at = 0;
     loop {
@@ -53,7 +52,7 @@ pub fn head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
         let Some((fields, end)) = fields(&bytes[at + fields_at..], HEAD_MAX - fields_at)? else { return Ok(None) };
         at += fields_at + end;
         let framing = fields.framing(status, minor)?;
-        // An informational response is followed by the final one, save 101, which is final: RFC 9110 section 15.2.
+        // After an informational response comes the final one. Only 101 is final itself: RFC 9110 section 15.2.
         if !(100..200).contains(&status) || status == 101 {
             return Ok(Some(Head { status, location: fields.location, framing, body_at: at }));
         }
@@ -61,13 +60,13 @@ pub fn head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
 }
 
 impl Head {
-    /// Whether the body is known to be longer than this.
+    /// Returns true if Content-Length says that the body is longer than this.
     pub fn announces_more_than(&self, limit: u64) -> bool {
         matches!(self.framing, Framing::Length(length) if length > limit)
     }
 }
 
-/// Whether the body has come, or `limit` bytes of it. `bytes` are all that have come, `ended` says that no more will.
+/// Returns true if the body is complete or has `limit` bytes. `bytes` are all that have come; if `ended`, no more will.
 ///
 /// # Errors
 /// How the body is broken.
@@ -81,14 +80,14 @@ pub fn body(bytes: &[u8], head: &Head, limit: u64, ended: bool) -> Result<bool, 
     if ended && !complete { Err(Failure::unready("body broken off")) } else { Ok(complete) }
 }
 
-/// A line without its LF or CRLF, and its length with it.
+/// Returns the first line without its LF or CRLF, and its length with it.
 fn line(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let end = bytes.iter().position(|&b| b == b'\n')?;
     let line = &bytes[..end];
     Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
 }
 
-/// Without the blanks around it: RFC 9110's OWS, which is less than ASCII's white space.
+/// Removes the spaces and tabs around a text: OWS in RFC 9110 section 5.6.3.
 fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
         text = rest;
@@ -96,12 +95,12 @@ fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The status, the minor version, and where the fields begin.
+/// Reads the status and the minor version, and returns with them where the fields begin.
 fn status_line(bytes: &[u8]) -> Result<Option<(u32, u8, usize)>, Failure> {
     const VERSION: &[u8] = b"HTTP/1.";
     let known = bytes.len().min(VERSION.len());
     if bytes[..known] != VERSION[..known] {
-        return Err(BAD_STATUS); // now, not when a line end comes: HTTP/2 may send none
+        return Err(BAD_STATUS); // without waiting for a line end, which an HTTP/2 server may never send
     }
     let Some((line, len)) = line(bytes).filter(|&(_, len)| len <= HEAD_MAX) else {
         return if bytes.len() > HEAD_MAX { Err(LONG_HEAD) } else { Ok(None) };
@@ -116,16 +115,16 @@ fn status_line(bytes: &[u8]) -> Result<Option<(u32, u8, usize)>, Failure> {
     Ok(Some((status, *minor - b'0', len)))
 }
 
-/// What the header fields say that matters here.
+/// The header fields that matter here.
 #[derive(Default)]
 struct Fields {
     location: Option<Vec<u8>>,
     content_length: Option<Vec<u8>>,
-    /// Whether there is one Transfer-Encoding, and it is `chunked`; `None` where there is none at all.
+    /// Whether there is exactly one Transfer-Encoding and it is `chunked`; `None` if there is none at all.
     chunked: Option<bool>,
 }
 
-/// Reads header fields up to the empty line that ends them, and tells where that ends; at most `limit` bytes.
+/// Reads header fields of at most `limit` bytes, up to the empty line that ends them, and returns with them where that line ends.
 fn fields(bytes: &[u8], limit: usize) -> Result<Option<(Fields, usize)>, Failure> {
     let mut fields = Fields::default();
     let mut field: Vec<u8> = Vec::new(); // with its continuation lines
@@ -160,7 +159,7 @@ impl Fields {
     fn take(&mut self, field: &[u8]) -> Result<(), Failure> {
         let colon = field.iter().position(|&b| b == b':').ok_or(BAD_FIELD)?;
         let (name, value) = (&field[..colon], trim(&field[colon + 1..]));
-        // Go lets a name have blanks, and then takes it for no name that it knows.
+        // Go accepts a name with spaces in it. It is then a field that does not matter here.
         if name.is_empty() || !name.iter().all(|&b| is_token_byte(b) || b == b' ') || !value.iter().all(is_value_byte) {
             return Err(BAD_FIELD);
         }
@@ -176,7 +175,7 @@ impl Fields {
         Ok(())
     }
 
-    /// `readTransfer` in Go's `net/http/transfer.go`.
+    /// Returns what ends the body: `readTransfer` in Go's `net/http/transfer.go`.
     fn framing(&self, status: u32, minor: u8) -> Result<Framing, Failure> {
         if self.chunked == Some(false) && minor > 0 {
             return Err(Failure::unready("unsupported Transfer-Encoding"));
@@ -194,7 +193,7 @@ impl Fields {
     }
 }
 
-/// Whether a chunked body is complete, or has given `limit` bytes of data: `chunkedReader` in Go's
+/// Returns true if a chunked body is complete or has `limit` bytes of data: `chunkedReader` in Go's
 /// `net/http/internal/chunked.go`.
 fn chunked(body: &[u8], limit: u64) -> Result<bool, Failure> {
     let mut rest = body;
@@ -236,7 +235,7 @@ fn trim_end(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The size of a chunk: at most 16 hexadecimal digits, then perhaps extensions.
+/// Reads the size of a chunk: at most 16 hexadecimal digits, perhaps followed by extensions.
 fn chunk_size(line: &[u8]) -> Result<u64, Failure> {
     let digits = line.split(|&b| b == b';').next().unwrap_or_default();
     if digits.is_empty() || digits.len() > 16 {
@@ -245,7 +244,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, Failure> {
     digits.iter().try_fold(0, |size, &digit| Ok(size << 4 | u64::from(hex(digit).ok_or(BAD_CHUNK)?)))
 }
 
-/// Whether the trailers after the last chunk have ended.
+/// Returns true if the trailers after the last chunk are complete.
 fn trailers(rest: &[u8]) -> Result<bool, Failure> {
     if rest.starts_with(b"\r\n") {
         return Ok(true);

@@ -1,7 +1,7 @@
-//! Connections to a local endpoint, every step of which ends by a deadline.
+//! Connections to an endpoint. Every step ends by a deadline.
 //!
-//! std has none of it: its Unix connect hangs while the listen queue is full, its time-outs start anew with each read,
-//! and its look-up of `localhost` asks a resolver.
+//! std cannot do this: its Unix connect hangs while the listen queue is full, its timeouts start again with each read, and it
+//! asks a resolver for `localhost`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -12,16 +12,16 @@ use super::failure::Failure;
 use crate::os::clock::poll_until;
 use crate::os::sys::{self, Errno};
 
-/// An open connection; what it is asked to do after `deadline`, as time since the start of the drain, fails.
+/// An open connection. All that it does after `deadline`, a time since the start of the drain, fails.
 pub struct Connection {
     socket: OwnedFd,
     deadline: Duration,
 }
 
-/// Connects, and gives up at `deadline`.
+/// Connects, and gives up at `deadline`, a time since the start of the drain.
 ///
 /// # Errors
-/// A [`Failure`].
+/// Why there is no connection, and what that says about the app.
 pub fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Connection, Failure> {
     let socket = match endpoint {
         Endpoint::Tcp(Host::Ip(ip), port) => open_tcp(&tcp_address(*ip, *port), deadline),
@@ -34,7 +34,7 @@ pub fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Connection, Fa
     Ok(Connection { socket: socket?, deadline })
 }
 
-/// 127.0.0.1 and, where nobody is reached there, `::1`.
+/// Connects to 127.0.0.1 and, if there is nobody, to `::1`.
 fn open_localhost(port: u16, deadline: Duration) -> Result<OwnedFd, Errno> {
     let v4 = tcp_address(Ipv4Addr::LOCALHOST.into(), port);
     let v6 = tcp_address(Ipv6Addr::LOCALHOST.into(), port);
@@ -52,7 +52,7 @@ fn open_localhost(port: u16, deadline: Duration) -> Result<OwnedFd, Errno> {
 fn is_missing(address: &[u8], error: Errno) -> bool {
     match error {
         sys::EAFNOSUPPORT | sys::ENETUNREACH | sys::EHOSTUNREACH => true,
-        // The same error tells that no port is free. UDP has ports of its own, and sends nothing to connect.
+        // This error also means that no TCP port is free. UDP has its own ports, and sends nothing to connect.
         sys::EADDRNOTAVAIL => sys::new_socket(family(address), sys::SOCK_DGRAM, 0)
             .is_ok_and(|socket| sys::connect_to(&socket, address) == Err(sys::EADDRNOTAVAIL)),
         _ => false,
@@ -61,15 +61,15 @@ fn is_missing(address: &[u8], error: Errno) -> bool {
 
 fn open_tcp(address: &[u8], deadline: Duration) -> Result<OwnedFd, Errno> {
     let socket = open(address, deadline)?;
-    // Where nobody listens at a port that the kernel gives to clients, it may give it to this one, which then connects to
-    // itself: `selfConnect` in Go's `net/tcpsock_posix.go`.
+    // If nobody listens on a port that the kernel gives to clients, the socket may get that port and connect to itself:
+    // `selfConnect` in Go's `net/tcpsock_posix.go`.
     if sys::is_self_connected(&socket) { Err(sys::ECONNREFUSED) } else { Ok(socket) }
 }
 
 fn open(address: &[u8], deadline: Duration) -> Result<OwnedFd, Errno> {
     let socket = sys::new_socket(family(address), sys::SOCK_STREAM, 0)?;
     loop {
-        // Asked again when the socket has become writable, connect(2) tells how it went.
+        // Called again once the socket is writable, connect(2) returns how the first call ended.
         match sys::connect_to(&socket, address) {
             Ok(()) | Err(sys::EISCONN) => return Ok(socket),
             Err(sys::EINPROGRESS | sys::EALREADY) => wait(&socket, sys::POLLOUT, deadline)?,
@@ -78,12 +78,12 @@ fn open(address: &[u8], deadline: Duration) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// The address family that a `sockaddr` begins with.
+/// Returns the address family that a `sockaddr` begins with.
 fn family(address: &[u8]) -> u16 {
     u16::from_ne_bytes([address[0], address[1]])
 }
 
-/// A `sockaddr_in` or `sockaddr_in6`: ip(7), ipv6(7).
+/// Makes a `sockaddr_in` or `sockaddr_in6`: ip(7), ipv6(7).
 fn tcp_address(ip: IpAddr, port: u16) -> Vec<u8> {
     let family = if ip.is_ipv4() { sys::AF_INET } else { sys::AF_INET6 };
     let mut address = [family.to_ne_bytes(), port.to_be_bytes()].concat();
@@ -101,12 +101,12 @@ fn tcp_address(ip: IpAddr, port: u16) -> Vec<u8> {
     address
 }
 
-/// A `sockaddr_un`: unix(7).
+/// Makes a `sockaddr_un`: unix(7).
 fn unix_address(path: &[u8]) -> Vec<u8> {
     [&sys::AF_UNIX.to_ne_bytes(), path, b"\0"].concat()
 }
 
-/// Waits until the descriptor can be read or written.
+/// Waits until one of `events`, such as POLLIN, or an error is there: poll(2). `deadline` is a time since the start of the drain.
 ///
 /// # Errors
 /// ETIMEDOUT at `deadline`, and those of poll(2).
@@ -115,10 +115,10 @@ pub fn wait(socket: &OwnedFd, events: i16, deadline: Duration) -> Result<(), Err
 }
 
 impl Connection {
-    /// Sends all of it.
+    /// Sends all bytes.
     ///
     /// # Errors
-    /// A [`Failure`].
+    /// Why they could not be sent by the deadline.
     pub fn send(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
         while !bytes.is_empty() {
             wait(&self.socket, sys::POLLOUT, self.deadline)?;
@@ -131,10 +131,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Appends what has come, some bytes at least, to `buffer`; `false` where the peer has ended the stream.
+    /// Waits for bytes, and appends them to `buffer`. Returns false if the peer has ended the stream.
     ///
     /// # Errors
-    /// A [`Failure`].
+    /// Why nothing came by the deadline.
     pub fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<bool, Failure> {
         const CHUNK: usize = 2048;
         loop {

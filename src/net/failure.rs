@@ -4,19 +4,19 @@ use std::fmt;
 
 use crate::os::sys::{self, Errno};
 
-/// Why an exchange failed, and what that says about the app.
+/// Why there is no good answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Failure {
-    /// Nobody is there, or what is there has answered, if badly: this is evidence. Why, and a number that goes with it.
+    /// There is nobody, or there is a bad answer. This is evidence. The number follows the words.
     Unready(&'static str, Option<u32>),
-    /// The app is slow or busy, or answers with more than our limits allow. A live app may do that, so it says nothing.
+    /// The app is slow or busy, or answers with more than our limits allow. A healthy app may do that, so it says nothing.
     SaysNothing(&'static str),
-    /// A failure on our side: no descriptor, port, memory, permission or route. It says nothing about the app either.
+    /// A failure on our side: no descriptor, port, memory or permission. It says nothing about the app.
     Local(Errno),
 }
 
 impl Failure {
-    /// Evidence that words are enough to tell.
+    /// [`Failure::Unready`] without a number.
     pub const fn unready(why: &'static str) -> Failure {
         Failure::Unready(why, None)
     }
@@ -39,8 +39,8 @@ impl From<&'static str> for Failure {
 }
 
 impl From<Errno> for Failure {
-    /// Only errors that show that nobody is there are evidence. A host that cannot be reached may be as well as before: it is
-    /// the way there that is missing.
+    /// Only errors that show that there is nobody are evidence. A host that cannot be reached may be well: only the route to it
+    /// is missing.
     fn from(error: Errno) -> Failure {
         match error {
             sys::ECONNREFUSED => Failure::unready("connection refused"),

@@ -1,4 +1,5 @@
-//! The kernel's list of TCP connections: `inet_diag` over netlink, sock_diag(7). Requests and replies as bytes; no socket.
+//! The kernel's list of TCP connections: `inet_diag` over netlink, sock_diag(7). This file has the requests and replies as bytes,
+//! and what makes a connection busy. It opens no socket.
 //!
 //! Structures and numbers are those of the kernel's `include/uapi/linux/{netlink,inet_diag,sock_diag,tcp}.h` and
 //! `include/net/tcp_states.h`.
@@ -32,14 +33,14 @@ const TCP_LISTEN: u8 = 10;
 const TCP_CLOSING: u8 = 11;
 const TCP_MAX_STATES: u8 = 13;
 
-/// The states that are asked for: all but those in which nothing can come or go any more.
+/// The states to ask for: all in which the app may still receive or send.
 pub const STATES: u32 = ((1 << TCP_MAX_STATES) - 2) & !(1 << TCP_FIN_WAIT2 | 1 << TCP_TIME_WAIT | 1 << TCP_CLOSE);
 
-/// Asks for no connection, so that the kernel walks over none.
+/// Asks for no connection, so that the kernel need not go through any.
 pub const NO_STATES: u32 = 0;
 
 const MESSAGE_HEAD: usize = 16;
-/// `struct inet_diag_sockid`: of its fields, only the first one is asked for, the local port.
+/// `struct inet_diag_sockid`. A request sets only its first field, the local port.
 const SOCKET_ID: usize = 48;
 /// `struct inet_diag_msg`, before its attributes.
 const ENTRY: usize = 72;
@@ -52,19 +53,19 @@ const ATTRIBUTE_HEAD: usize = 4;
 const INFO_LAST_SENT: usize = 44;
 const INFO_LAST_RECEIVED: usize = 52;
 
-/// Both families at once: one walk over the node's connections.
+/// Both families in one request: the kernel goes through the node's connections once.
 pub const TOGETHER: &[u16] = &[AF_UNSPEC];
-/// One after the other: two walks. IPv4 clients of a dual-stack listener are in the second.
+/// One family after the other: it goes through them twice. IPv4 clients of a dual-stack listener are in the second list.
 pub const ONE_BY_ONE: &[u16] = &[AF_INET, AF_INET6];
 
-/// Asks for the sockets of a family that have one of these states and the local port `port`. Replies bear the same
+/// Makes a request for the sockets of a family that have one of these states and the local port `port`. Replies have the same
 /// `sequence`.
 pub fn request(family: u16, port: u16, states: u32, sequence: u32) -> Vec<u8> {
     const INFO: u8 = 1 << (INET_DIAG_INFO - 1);
     let mut id = [0; SOCKET_ID];
     id[..2].copy_from_slice(&port.to_be_bytes());
     let (kind, body) = if family == AF_UNSPEC {
-        // `struct inet_diag_req`. The kernel answers it for every family, and does not read its last field.
+        // `struct inet_diag_req`. The kernel answers for every family, and does not read the last field.
         (TCPDIAG_GETSOCK, [&[0, 0, 0, INFO], &id[..], &states.to_ne_bytes(), &[0; 4]].concat())
     } else {
         // `struct inet_diag_req_v2`.
@@ -86,13 +87,13 @@ pub struct Activity {
     pub listening: bool,
     /// Connections in states that count.
     pub open: u32,
-    /// Those of them on which something moves.
+    /// How many of the open ones are busy.
     pub busy: u32,
     /// The list changed while it was read, so that connections may be missing.
     pub interrupted: bool,
 }
 
-/// Why a reply tells nothing.
+/// Why there is no list.
 #[derive(Debug, PartialEq)]
 pub enum Error {
     /// The kernel refuses.
@@ -117,10 +118,10 @@ impl fmt::Display for Error {
 }
 
 impl Activity {
-    /// Takes in one datagram, of whole messages. `true` where it was the last one of the reply.
+    /// Takes in one datagram, which has whole messages. Returns true if it was the last one of the reply.
     ///
     /// # Errors
-    /// [`Error`].
+    /// Why there is no list.
     pub fn receive(&mut self, mut bytes: &[u8], port: u16, sequence: u32, idle_after: Duration) -> Result<bool, Error> {
         while !bytes.is_empty() {
             let length = u32_at(bytes, 0)? as usize;
@@ -133,7 +134,7 @@ impl Activity {
             let flags = u16_at(message, 6)?;
             self.interrupted |= flags & NLM_F_DUMP_INTR != 0;
             match u16_at(message, 4)? {
-                // Both may bear an errno, negated.
+                // Both may have a negated errno.
                 kind @ (NLMSG_DONE | NLMSG_ERROR) => match u32_at(message, MESSAGE_HEAD).map(|errno| errno as i32) {
                     Ok(errno) if errno < 0 => return Err(Error::Refused(Errno(errno.wrapping_neg()))),
                     _ if kind == NLMSG_ERROR => return Err(Error::Malformed),
@@ -163,9 +164,9 @@ impl Activity {
     }
 }
 
-/// The rule: it is being opened, bytes are queued, or data has moved lately.
+/// Returns true if a connection is being opened, has bytes queued, or has moved data within `idle_after`.
 fn is_busy(state: u8, fixed: &[u8], attributes: &[u8], idle_after: Duration) -> Result<bool, Error> {
-    // A FIN takes a sequence number, so the kernel counts it as a byte in the queue of either side.
+    // A FIN has a sequence number, so that the kernel counts it as a byte in the queues of both sides.
     let fin_received = u32::from(matches!(state, TCP_CLOSE_WAIT | TCP_LAST_ACK | TCP_CLOSING));
     let fin_sent = u32::from(matches!(state, TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSING));
     let unread = u32_at(fixed, ENTRY_RECEIVE_QUEUE)?.saturating_sub(fin_received);
@@ -173,13 +174,13 @@ fn is_busy(state: u8, fixed: &[u8], attributes: &[u8], idle_after: Duration) -> 
     if state == TCP_SYN_RECV || unread > 0 || untaken > 0 {
         return Ok(true);
     }
-    // A kernel that says nothing of its times leaves it open whether anything moved.
+    // If the kernel does not tell the times, data may have moved.
     let Some(info) = attribute(attributes, INET_DIAG_INFO)? else { return Ok(true) };
     let ago = u32_at(info, INFO_LAST_SENT)?.min(u32_at(info, INFO_LAST_RECEIVED)?);
     Ok(Duration::from_millis(ago.into()) < idle_after)
 }
 
-/// The payload of an attribute: rtnetlink(7).
+/// Returns the payload of an attribute: rtnetlink(7).
 fn attribute(mut bytes: &[u8], wanted: u16) -> Result<Option<&[u8]>, Error> {
     while bytes.len() >= ATTRIBUTE_HEAD {
         let length = usize::from(u16_at(bytes, 0)?);
@@ -243,7 +244,7 @@ mod tests {
         assert_eq!(tally(&recorded("unread"), Duration::ZERO), activity(1, 1));
         assert_eq!(tally(&recorded("idle"), IDLE_AFTER), activity(1, 0));
         assert_eq!(tally(&recorded("idle"), Duration::from_secs(60)), activity(1, 1));
-        // The FIN that the server has not read is no byte.
+        // A FIN that the server has not read does not count as a byte.
         assert_eq!(tally(&recorded("fin"), IDLE_AFTER), activity(1, 0));
 
         assert_eq!(tally(&recorded("together-listen"), IDLE_AFTER), activity(0, 0));
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_are_missing_leave_it_open() {
+    fn missing_times_count_as_busy() {
         let mut datagrams = recorded("idle");
         let mut at = ENTRY;
         let entry = entry(&mut datagrams[0]);
@@ -340,7 +341,7 @@ mod tests {
         error[MESSAGE_HEAD..].copy_from_slice(&0_i32.to_ne_bytes());
         assert_eq!(tally(&[error], IDLE_AFTER), Err(Error::Malformed));
 
-        // Cut anywhere, a datagram is malformed, save between its two messages.
+        // A datagram that is cut off is malformed, unless it is cut between its two messages.
         let whole = &recorded("idle")[0];
         let boundary = u32_at(whole, 0).unwrap() as usize;
         for at in (1..whole.len()).filter(|&at| at != boundary) {

@@ -1,4 +1,4 @@
-//! Where to connect to, connections that end by a deadline, and the kernel's list of connections.
+//! URLs, endpoints, connections that end by a deadline, and the kernel's list of connections.
 
 pub mod connection;
 pub mod endpoint;

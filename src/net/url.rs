@@ -1,39 +1,37 @@
-//! The URLs of the command line.
-//!
-//! No name is ever resolved: a host is an address, or `localhost`.
+//! The URLs of the command line. A host is an address or `localhost`: no name is ever resolved.
 
 use std::net::IpAddr;
 
 use super::endpoint::{Endpoint, Host, SOCKET_PATH_MAX};
 use crate::text::{decimal, hex, split_once};
 
-/// Whose gRPC health is checked.
+/// Where to check the gRPC health of a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GrpcUrl {
     pub endpoint: Endpoint,
-    /// `HOST:PORT`, as [`HttpUrl`] has it.
+    /// `HOST:PORT`, written as in [`HttpUrl`].
     pub authority: Vec<u8>,
     /// The service's name; empty for the server as a whole.
     pub service: Vec<u8>,
 }
 
-/// What an HTTP request is sent to.
+/// Where to send an HTTP request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpUrl {
     pub endpoint: Endpoint,
-    /// `HOST[:PORT]` as written, but for brackets around an IPv4 address; `localhost` over a Unix socket.
+    /// `HOST[:PORT]` as typed, but without brackets around an IPv4 address; `localhost` for a Unix socket.
     pub authority: Vec<u8>,
     /// Path and query, as sent.
     pub target: Vec<u8>,
 }
 
-/// The longest SERVICE of a gRPC URL, in bytes. It keeps the request within one frame and the server's first window.
+/// The longest SERVICE of a gRPC URL, in bytes. With it the request fits into one frame and into the server's first window.
 pub const SERVICE_MAX: usize = 8 * 1024;
 
-/// Where `http:` goes unless it says otherwise.
+/// The port of `http:` if the URL has none: RFC 9110 section 4.2.1.
 pub const HTTP_PORT: u16 = 80;
 
-/// Splits a URL of the command line into its scheme and what follows `:`, having refused what no URL here may hold.
+/// Splits a URL of the command line into its scheme and what follows the `:`. Refuses bytes that no URL here may have.
 ///
 /// # Errors
 /// What is wrong with it, in words that follow the URL.
@@ -52,7 +50,7 @@ pub fn scheme(url: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
 /// # Errors
 /// What is wrong with it, in words that follow the URL.
 pub fn http(rest: &[u8]) -> Result<HttpUrl, &'static str> {
-    let rest = rest.strip_prefix(b"//").ok_or("lacks // after its scheme: write http://localhost:8080/readyz")?;
+    let rest = rest.strip_prefix(b"//").ok_or("has no // after its scheme: write http://localhost:8080/readyz")?;
     if let Some(socket) = rest.strip_prefix(b"unix:") {
         const FORM: &str = "needs a socket and a path: write http://unix:/run/app.sock:/readyz";
         if !socket.starts_with(b"/") {
@@ -75,9 +73,9 @@ pub fn http(rest: &[u8]) -> Result<HttpUrl, &'static str> {
 /// # Errors
 /// What is wrong with it, in words that follow the URL.
 pub fn tcp(rest: &[u8]) -> Result<Endpoint, &'static str> {
-    let authority = rest.strip_prefix(b"//").ok_or("lacks // after its scheme: write tcp://localhost:8080")?;
+    let authority = rest.strip_prefix(b"//").ok_or("has no // after its scheme: write tcp://localhost:8080")?;
     if authority.iter().any(|b| b"/?".contains(b)) {
-        return Err("has a path after its port, which TCP has no use for: write tcp://localhost:8080");
+        return Err("has a path after its port, which TCP does not use: write tcp://localhost:8080");
     }
     match host_port(authority)? {
         (host, Some(port)) => Ok(Endpoint::Tcp(host, port)),
@@ -95,7 +93,7 @@ pub fn unix(path: &[u8]) -> Result<Endpoint, &'static str> {
         return Err("needs an absolute path: write unix:/run/app.sock");
     }
     if path.len() > SOCKET_PATH_MAX {
-        return Err("has a socket path of more than 107 bytes, which the kernel does not take");
+        return Err("has a socket path of more than 107 bytes, the kernel's limit");
     }
     Ok(Endpoint::Unix(path.to_vec()))
 }
@@ -105,7 +103,7 @@ pub fn unix(path: &[u8]) -> Result<Endpoint, &'static str> {
 /// # Errors
 /// What is wrong with it, in words that follow the URL.
 pub fn grpc(rest: &[u8]) -> Result<GrpcUrl, &'static str> {
-    let rest = rest.strip_prefix(b"//").ok_or("lacks // after its scheme: write grpc://localhost:9090")?;
+    let rest = rest.strip_prefix(b"//").ok_or("has no // after its scheme: write grpc://localhost:9090")?;
     if rest.starts_with(b"unix:") {
         return Err("names a Unix socket, but gRPC is checked over TCP only: write grpc://localhost:9090");
     }
@@ -129,7 +127,7 @@ fn host_port(authority: &[u8]) -> Result<(Host, Option<u16>), &'static str> {
     let colon = authority[bracket..].iter().position(|&b| b == b':');
     let (host, port) = authority.split_at(colon.map_or(authority.len(), |at| bracket + at));
     let host = if let [b'[', ip @ .., b']'] = host {
-        // An IPv4 address may have brackets, too, so that `[$(POD_IP)]` serves both families.
+        // An IPv4 address may have brackets too, so that `[$(POD_IP)]` works for both families.
         Host::Ip(ip_address(ip).ok_or("has an invalid IP address in its brackets")?)
     } else if host.eq_ignore_ascii_case(b"localhost") {
         Host::Localhost
@@ -149,23 +147,23 @@ fn host_port(authority: &[u8]) -> Result<(Host, Option<u16>), &'static str> {
     Ok((host, port))
 }
 
-/// An authority as a Host header has it: RFC 3986 section 3.2.2 knows no brackets around an IPv4 address.
+/// Returns an authority as a Host header has it, without brackets around an IPv4 address: RFC 3986 section 3.2.2.
 fn normal_authority(host: Host, authority: &[u8]) -> Vec<u8> {
     let brackets: &[u8] = if let Host::Ip(IpAddr::V4(_)) = host { b"[]" } else { b"" };
     authority.iter().filter(|byte| !brackets.contains(byte)).copied().collect()
 }
 
-/// An IP address, without brackets.
+/// Reads an IP address without brackets.
 pub fn ip_address(text: &[u8]) -> Option<IpAddr> {
     str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// A port, from 1 to 65535.
+/// Reads a port from 1 to 65535.
 pub fn port_number(digits: &[u8]) -> Option<u16> {
     decimal(digits)?.try_into().ok().filter(|&port| port > 0)
 }
 
-/// Decodes `%XX`; nothing where a `%` lacks its two digits.
+/// Decodes `%XX`. Returns `None` if a `%` is not followed by two hexadecimal digits.
 pub fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut rest = text;

@@ -1,7 +1,7 @@
-//! The drain's clock: the time since its start, which never goes back, and waiting for it to come.
+//! The drain's clock: it tells the time since the start of the drain, which never goes back, and waits for a time to come.
 //!
-//! Where the kernel refuses to tell the time (it needs a system call for it on some virtual machines, and a seccomp profile
-//! may forbid that), the time that was waited counts.
+//! On some virtual machines the clock needs a system call, which a seccomp profile may refuse. Then the time spent waiting is
+//! added up instead.
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use super::sys::{self, EINTR, ETIMEDOUT, Errno};
 
-/// When the drain began, in nanoseconds on the monotonic clock; 0 as long as that could not be read.
+/// When the drain began, in nanoseconds on the monotonic clock; 0 until that clock could be read.
 static START: AtomicU64 = AtomicU64::new(0);
-/// Nanoseconds that have passed since then at least.
+/// How many nanoseconds have passed since then at least.
 static PASSED: AtomicU64 = AtomicU64::new(0);
 
-/// Time since the start, which is the first call.
+/// Returns the time since the start of the drain, which is the first call. May be called from a signal handler.
 pub fn elapsed() -> Duration {
     let known = PASSED.load(Ordering::Relaxed);
     let passed = match (sys::monotonic(), START.load(Ordering::Relaxed)) {
@@ -29,12 +29,12 @@ pub fn elapsed() -> Duration {
     Duration::from_nanos(passed)
 }
 
-/// Waits, until that time since the start, for a descriptor to be ready: which of `events` are there, errors included.
+/// Waits for a descriptor to be ready, until `end`, a time since the start. Returns which of `events` and errors are there.
 ///
 /// # Errors
-/// ETIMEDOUT when the time has come, and those of poll(2).
+/// ETIMEDOUT at `end`, and those of poll(2).
 pub fn poll_until(fd: RawFd, events: i16, end: Duration) -> Result<i16, Errno> {
-    /// As long as poll(2) can wait at once, and far more than any check does.
+    /// The longest single wait: less than the 24 days that poll(2) can wait.
     const AT_ONCE: Duration = Duration::from_secs(24 * 60 * 60);
     loop {
         let now = elapsed();
@@ -53,8 +53,8 @@ pub fn poll_until(fd: RawFd, events: i16, end: Duration) -> Result<i16, Errno> {
     }
 }
 
-/// Sleeps until that time since the start. Nothing shortens it: neither SIGSTOP, nor a kernel that refuses to wait, under
-/// which it spins. (std's sleep panics then.)
+/// Sleeps until `end`, a time since the start. Neither SIGSTOP nor a kernel that refuses to wait can shorten it: it then asks
+/// again and again. (std's sleep would panic.)
 pub fn sleep_until(end: Duration) {
     const NO_DESCRIPTOR: RawFd = -1;
     while poll_until(NO_DESCRIPTOR, 0, end) != Err(ETIMEDOUT) {}

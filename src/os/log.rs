@@ -1,5 +1,5 @@
-//! The log: lines on stderr and, if wanted, in a file. Neither [`info`] nor [`error`] can stop, delay or fail the drain,
-//! allocates, or is unsafe in a signal handler.
+//! The log: lines on stderr and, with `--log-file`, in a file. [`info`] and [`error`] never block, fail or allocate, and may be
+//! called from a signal handler.
 
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
@@ -13,20 +13,20 @@ use std::time::Duration;
 
 use super::sys::{self, Errno, PollFd, STDERR, STDIN, STDOUT};
 
-/// Bytes in a line, the line feed included.
+/// How many bytes a line may have, the line feed included.
 const LINE_MAX: usize = 1024;
 
 static QUIET: AtomicBool = AtomicBool::new(false);
 static FILE: AtomicI32 = AtomicI32::new(-1);
 
-/// From now on only errors go to stderr.
+/// Makes only errors go to stderr from now on.
 pub fn quiet() {
     QUIET.store(true, Ordering::Relaxed);
 }
 
-/// From now on every line goes to `path` as well. O_NONBLOCK keeps a FIFO without a reader, or a full one, from holding
-/// the drain. A file that is there is opened without O_CREAT, which `fs.protected_regular` would refuse in a directory like
-/// `/tmp` if the file is another user's: proc_sys_fs(5).
+/// Makes every line go to the file `path` too, from now on. O_NONBLOCK keeps a FIFO that is full or has no reader from blocking
+/// the drain. A file that exists is opened without O_CREAT: in a directory like `/tmp` `fs.protected_regular` would refuse it if
+/// the file is another user's, proc_sys_fs(5).
 ///
 /// # Errors
 /// Those of open(2).
@@ -42,8 +42,8 @@ pub fn to_file(path: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the numbers 0 to 2 where they came closed, so that nothing that is opened later gets one of them and is then
-/// written to as if it were stderr. An O_PATH descriptor can be neither read nor written, and `/` is always there.
+/// Opens `/` in place of each of stdin, stdout and stderr that came closed. A file or socket that is opened later could otherwise
+/// get the number of stderr, and the log would be written to it. An O_PATH descriptor can be neither read nor written.
 pub fn reserve_stdio() {
     let mut standard = [STDIN, STDOUT, STDERR].map(|fd| PollFd { fd, events: 0, revents: 0 });
     let _ = sys::poll_all(&mut standard, Duration::ZERO);
@@ -57,7 +57,7 @@ pub fn info(message: fmt::Arguments) {
     log(message, QUIET.load(Ordering::Relaxed));
 }
 
-/// Logs what went wrong, even if quiet.
+/// Logs what went wrong, even with `--quiet`.
 pub fn error(message: fmt::Arguments) {
     log(message, false);
 }
@@ -76,10 +76,10 @@ fn log(message: fmt::Arguments, quiet: bool) {
     }
 }
 
-/// Writes to stderr, if that takes it now. It is asked first, since a full pipe would block, and O_NONBLOCK on stderr would be
-/// set for all who share it; another process may fill it in the meantime.
+/// Writes to stderr unless that would block. O_NONBLOCK would be set for all processes that share stderr, so poll(2) asks first.
+/// Another process may fill the pipe between the two calls.
 fn to_stderr(line: &[u8]) {
-    /// More than another process will fill and empty it between two calls. Some file systems never write at once.
+    /// Another process hardly fills and empties the pipe so often. Some file systems always refuse to write without blocking.
     const ATTEMPTS: u32 = 8;
     for _ in 0..ATTEMPTS {
         let events = sys::poll_one(STDERR, sys::POLLOUT, Duration::ZERO).unwrap_or_default();
@@ -95,10 +95,10 @@ fn to_stderr(line: &[u8]) {
     let _ = sys::write_some(STDERR, line);
 }
 
-/// Prints to stdout, for `--help`, `--version` and `--check`. Where that came closed, nobody wants it.
+/// Prints to stdout, for `--help`, `--version` and `--check`. A closed stdout is not an error.
 ///
 /// # Errors
-/// Those of write(2), save EBADF.
+/// Those of write(2) but EBADF.
 pub fn print(message: fmt::Arguments) -> Result<(), Errno> {
     let mut text = Text(Vec::new());
     let _ = text.write_fmt(message);
@@ -108,7 +108,7 @@ pub fn print(message: fmt::Arguments) -> Result<(), Errno> {
     }
 }
 
-/// Text that is being written, of any length. std's `String` does the same, but weighs more.
+/// Text of any length, to be written to. std's `String` does the same, but makes the program larger.
 pub struct Text(pub Vec<u8>);
 
 impl fmt::Write for Text {
@@ -118,8 +118,8 @@ impl fmt::Write for Text {
     }
 }
 
-/// A line that is being written. Whatever is not printable ASCII is escaped, so that no server and no argument can forge a
-/// line or drive a terminal; what does not fit is cut.
+/// A line that is being written. All that is not printable ASCII is escaped, so that no server and no argument can forge a line
+/// or control a terminal. A line that is too long is cut.
 struct Line {
     bytes: [u8; LINE_MAX],
     len: usize,
@@ -159,8 +159,8 @@ impl fmt::Write for Line {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Bytes of an argument, shown as they are where they are printable ASCII and escaped where not, on stdout as well. What is
-/// long is cut, so that the line still has room for what there is to say about it.
+/// Shows bytes of an argument or a server. Those that are not printable ASCII are escaped, on stdout too. After 200 bytes the
+/// text is cut, so that the line has room for what it says about it.
 pub struct Bytes<'a>(pub &'a [u8]);
 
 const SHOWN_MAX: usize = 200;

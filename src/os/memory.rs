@@ -1,10 +1,10 @@
-//! Memory is the system's. Where there is none left, the drain is slept to its end rather than cut short by an abort.
+//! The system's memory. If none is left, the program sleeps for what is left of the drain, where std would abort.
 
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// The system's allocator, which never returns null but calls this function.
+/// The system's allocator, but it calls this function instead of returning null.
 pub struct Memory {
     pub when_out: fn() -> !,
 }

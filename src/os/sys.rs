@@ -1,4 +1,4 @@
-//! What std cannot do, or not at this weight, and all of the `unsafe` code that it needs.
+//! System calls that std does not have, or has only in a form that makes the program much larger.
 
 #![allow(unsafe_code)]
 
@@ -8,12 +8,12 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-// Numbers of the kernel's that x86_64 and aarch64 share: include/uapi/asm-generic/{errno,poll,signal,fcntl}.h and
+// The kernel's numbers, which are the same on x86_64 and aarch64: include/uapi/asm-generic/{errno,poll,signal,fcntl}.h and
 // include/linux/socket.h.
 pub const ENOENT: Errno = Errno(2);
 pub const EINTR: Errno = Errno(4);
 pub const EBADF: Errno = Errno(9);
-pub const ECHILD: Errno = Errno(10);
+const ECHILD: Errno = Errno(10);
 pub const EAGAIN: Errno = Errno(11);
 pub const EEXIST: Errno = Errno(17);
 pub const ENOTDIR: Errno = Errno(20);
@@ -66,7 +66,7 @@ pub const SOCK_RAW: i32 = 3;
 const SOCK_NONBLOCK: i32 = 0o4000;
 const SOCK_CLOEXEC: i32 = 0o2_000_000;
 
-/// Why the kernel refused: errno(3). std's `io::Error` can be more than that, and weighs for it.
+/// Why the kernel refused: errno(3). std's `io::Error` makes the program larger.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Errno(pub i32);
 
@@ -78,14 +78,14 @@ impl Errno {
 }
 
 impl From<io::Error> for Errno {
-    /// EINVAL where the kernel was not asked, since a path has a NUL in it.
+    /// Returns EINVAL if std did not ask the kernel, since a path has a NUL in it.
     fn from(error: io::Error) -> Errno {
         error.raw_os_error().map_or(EINVAL, Errno)
     }
 }
 
 impl fmt::Display for Errno {
-    /// In words where an operator is likely to meet it.
+    /// Writes it in words if an operator is likely to see it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match self.0 {
             1 => "operation not permitted",
@@ -97,12 +97,12 @@ impl fmt::Display for Errno {
             12 => "out of memory",
             13 => "permission denied",
             16 => "busy",
-            17 => "it exists already",
+            17 => "already exists",
             20 => "not a directory",
             21 => "is a directory",
             22 => "invalid argument",
             23 | 24 => "too many open files",
-            26 => "it is being run",
+            26 => "it is running",
             27 => "file too large",
             28 => "no space left on device",
             30 => "read-only file system",
@@ -120,7 +120,7 @@ impl fmt::Display for Errno {
     }
 }
 
-/// `struct pollfd`: a descriptor, what is asked of it, and what poll(2) says of it.
+/// `struct pollfd`: a descriptor, what to wait for, and what poll(2) has found.
 #[repr(C)]
 pub struct PollFd {
     pub fd: RawFd,
@@ -146,7 +146,7 @@ struct IoVec {
 #[repr(C)]
 struct SignalSet([c_ulong; 16]);
 
-// POSIX and Linux functions; std links them, and offers some of them at a higher weight; the types are those of musl on 64-bit Linux.
+// Functions of musl, which std links anyway. The types are those of 64-bit Linux.
 unsafe extern "C" {
     fn poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
@@ -172,7 +172,7 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
-/// The arguments that a C `main` was given, without the program's name.
+/// Returns the arguments that a C `main` was given, without the program's name.
 ///
 /// # Safety
 /// `argc` and `argv` must be those of `main`, which last as long as the process.
@@ -182,7 +182,7 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<&'static
     (1..count).map(|n| unsafe { CStr::from_ptr(*argv.add(n)) }.to_bytes()).collect()
 }
 
-/// What an environment variable is set to.
+/// Returns the value of an environment variable, or `None` if it is not set.
 pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
     let name = c_string(name).ok()?;
     // SAFETY: the name ends in NUL, and so does a value that is not null. Nothing changes the environment.
@@ -192,7 +192,7 @@ pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
     }
 }
 
-/// poll(2) on some descriptors, for `timeout` at most (rounded up to 1 ms).
+/// Calls poll(2) on some descriptors, for `timeout` at most, rounded up to 1 ms.
 ///
 /// # Errors
 /// Those of poll(2), EINTR among them.
@@ -203,19 +203,19 @@ pub fn poll_all(fds: &mut [PollFd], timeout: Duration) -> Result<(), Errno> {
     done(unsafe { poll(fds.as_mut_ptr(), fds.len() as c_ulong, millis) })
 }
 
-/// [`poll_all`] for one descriptor, or none where it is negative: which of `events` are there, errors included.
+/// Does [`poll_all`] for one descriptor, or for none if it is negative. Returns which of `events` and errors are there.
 ///
 /// # Errors
 /// Those of poll(2), EINTR among them.
 pub fn poll_one(fd: RawFd, events: i16, timeout: Duration) -> Result<i16, Errno> {
     let mut fds = [PollFd { fd, events, revents: 0 }];
-    // None at all is fine where RLIMIT_NOFILE allows none.
+    // poll(2) refuses even a negative descriptor if RLIMIT_NOFILE is 0, but not an empty list.
     poll_all(&mut fds[..usize::from(fd >= 0)], timeout)?;
     Ok(fds[0].revents)
 }
 
-/// Nanoseconds on the monotonic clock. std's `Instant::now` panics where the clock is refused, which a panic handler that
-/// asks for the time must not, and takes 6 KB for that.
+/// Returns the nanoseconds on the monotonic clock, or `None` if the kernel refuses. std's `Instant::now` would panic then, which
+/// the panic hook must not, and makes the program 6 KB larger.
 pub fn monotonic() -> Option<u64> {
     const CLOCK_MONOTONIC: c_int = 1;
     let mut time = Timespec { seconds: 0, nanos: 0 };
@@ -224,27 +224,27 @@ pub fn monotonic() -> Option<u64> {
     Some(time.seconds as u64 * 1_000_000_000 + time.nanos as u64)
 }
 
-/// What most functions of POSIX return: -1 where errno says why not.
+/// Turns what most POSIX functions return into a result: -1 means that errno has the reason.
 fn done(result: c_int) -> Result<(), Errno> {
     if result == -1 { Err(Errno::last()) } else { Ok(()) }
 }
 
-/// A descriptor that the kernel has just given us.
+/// Takes a descriptor that the kernel has just given us.
 ///
 /// # Safety
 /// Nobody else may close it.
 unsafe fn owned(result: c_int) -> Result<OwnedFd, Errno> {
     done(result)?;
-    // SAFETY: it is no error, and ours by the caller's word.
+    // SAFETY: it is not an error, and the caller promises that it is ours.
     Ok(unsafe { OwnedFd::from_raw_fd(result) })
 }
 
-/// A string for the kernel. It cannot have a NUL: arguments and variables have none.
+/// Makes a string for the kernel: EINVAL if it has a NUL.
 fn c_string(bytes: &[u8]) -> Result<Vec<u8>, Errno> {
     if bytes.contains(&0) { Err(EINVAL) } else { Ok([bytes, b"\0"].concat()) }
 }
 
-/// socket(2), non-blocking and closed on exec.
+/// Calls socket(2): non-blocking, and closed on exec.
 ///
 /// # Errors
 /// Those of socket(2).
@@ -253,7 +253,7 @@ pub fn new_socket(family: u16, kind: i32, protocol: i32) -> Result<OwnedFd, Errn
     unsafe { owned(socket(family.into(), kind | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol)) }
 }
 
-/// connect(2) to a `sockaddr` given by its bytes.
+/// Calls connect(2) with the bytes of a `sockaddr`.
 ///
 /// # Errors
 /// Those of connect(2); EINPROGRESS is one.
@@ -277,7 +277,7 @@ pub fn is_self_connected(socket: &OwnedFd) -> bool {
     results == [0, 0] && ends[0] == ends[1]
 }
 
-/// read(2): how many bytes came, 0 at the end.
+/// Calls read(2). Returns how many bytes came, 0 at the end.
 ///
 /// # Errors
 /// Those of read(2).
@@ -287,7 +287,7 @@ pub fn read_some(fd: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     usize::try_from(count).map_err(|_| Errno::last())
 }
 
-/// write(2): how many bytes were taken.
+/// Calls write(2). Returns how many bytes were taken.
 ///
 /// # Errors
 /// Those of write(2).
@@ -297,20 +297,20 @@ pub fn write_some(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
     usize::try_from(count).map_err(|_| Errno::last())
 }
 
-/// write(2) that does not wait, whatever O_NONBLOCK says: RWF_NOWAIT of pwritev2(2), which pipes know since Linux 6.4.
+/// Writes without waiting, even without O_NONBLOCK: RWF_NOWAIT of pwritev2(2), which pipes have since Linux 6.4.
 ///
 /// # Errors
-/// Those of pwritev2(2): EAGAIN where it would have to wait, EOPNOTSUPP and others where it cannot tell.
+/// Those of pwritev2(2): EAGAIN if it would have to wait, EOPNOTSUPP and others if the kernel cannot tell.
 pub fn write_nonblocking(fd: RawFd, bytes: &[u8]) -> Result<(), Errno> {
     const RWF_NOWAIT: c_int = 0x8;
-    const WHERE_IT_IS: i64 = -1;
+    const CURRENT_OFFSET: i64 = -1;
     let bytes = IoVec { base: bytes.as_ptr().cast(), length: bytes.len() };
     // SAFETY: one valid struct, and the kernel reads the bytes that it names and no more.
-    let count = unsafe { pwritev2(fd, &raw const bytes, 1, WHERE_IT_IS, RWF_NOWAIT) };
+    let count = unsafe { pwritev2(fd, &raw const bytes, 1, CURRENT_OFFSET, RWF_NOWAIT) };
     if count < 0 { Err(Errno::last()) } else { Ok(()) }
 }
 
-/// write(2), until all is written.
+/// Calls write(2) until all is written.
 ///
 /// # Errors
 /// Those of write(2).
@@ -321,7 +321,7 @@ pub fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// unlink(2), as far as it can be done.
+/// Calls unlink(2), and ignores a failure. May be called from a signal handler.
 pub fn unlink(path: &CStr) {
     unsafe extern "C" {
         fn unlink(path: *const c_char) -> c_int;
@@ -330,9 +330,9 @@ pub fn unlink(path: &CStr) {
     unsafe { unlink(path.as_ptr()) };
 }
 
-/// Runs a program to its end, with no stdout, and gives its exit status, or 128+n where signal n ended it. Where it cannot
-/// be run, the child process gives the reason to `failed`, and exits with what that returns. (std's `Command` weighs half as
-/// much as the rest of this program, and posix_spawn(3) five times as much as this.)
+/// Runs a program to its end, without stdout. Returns its exit status, or 128+n if signal n ended it. If it cannot be run, the
+/// child process calls `failed` with the reason, and exits with what that returns. (std's `Command` would make this program half
+/// as large again, and posix_spawn(3) needs five times as much code as this.)
 ///
 /// # Errors
 /// Those of fork(2) and waitpid(2).
@@ -344,9 +344,9 @@ pub fn run_program(argv: &[&[u8]], failed: &dyn Fn(Errno) -> i32) -> Result<i32,
     let mut pointers: Vec<*const c_char> = strings.iter().map(|string| string.as_ptr().cast()).collect();
     pointers.push(std::ptr::null());
     let mut status = 0;
-    reset(SIGCHLD); // where it came ignored, there would be nothing to wait for: wait(2)
-    // SAFETY: this is the only thread, so that the child is whole. Closing stdout there can at worst fail. The pointers are to
-    // strings that end in NUL, and end in a null pointer themselves; nothing changes the environment.
+    reset(SIGCHLD); // while it is ignored, there is nothing to wait for: wait(2)
+    // SAFETY: this is the only thread, so that the child may do all that its parent may. Closing stdout can at worst fail. The
+    // pointers are to strings that end in NUL, and end in a null pointer themselves. Nothing changes the environment.
     unsafe {
         let pid = _Fork();
         done(pid)?;
@@ -365,22 +365,27 @@ pub fn run_program(argv: &[&[u8]], failed: &dyn Fn(Errno) -> i32) -> Result<i32,
     Ok(if signal == 0 { status >> 8 & 0xff } else { 128 + signal })
 }
 
-/// A child process that does one thing and tells how it went. It lives no longer than this value and this process.
+/// A child process that does one thing and reports how that went. It does not outlive this value or this process.
 pub struct Child {
     pid: c_int,
     result: OwnedFd,
 }
 
 impl Child {
-    /// Runs `work` in a child process, which has no descriptor of ours, so that nobody waits for it: only its end of a pipe.
+    /// Runs `work` in a child process. The child keeps no descriptor of ours but one end of a pipe, so that whoever reads our
+    /// stdout or stderr need not wait for it.
+    ///
+    /// # Safety
+    /// This process must have one thread, or `work` must do only what signal-safety(7) allows: fork(2). `work` must not use a
+    /// descriptor that was open before, since the child closes them.
     ///
     /// # Errors
     /// Those of pipe(2) and fork(2).
-    pub fn start(work: &dyn Fn() -> Result<(), Errno>) -> Result<Child, Errno> {
+    pub unsafe fn start(work: &dyn Fn() -> Result<(), Errno>) -> Result<Child, Errno> {
         const PR_SET_PDEATHSIG: c_int = 1;
         let mut ends = [0; 2];
-        // SAFETY: two descriptors are written, and are new. This is the only thread, so that the child is whole. It does not
-        // return, so that nothing misses the descriptors that it closes; those that are not open are no harm.
+        // SAFETY: pipe2(2) writes two descriptors, which are new. The child does not return, so that only `work` could use the
+        // descriptors that it closes, and the caller promises that it does not.
         unsafe {
             done(pipe2(ends.as_mut_ptr(), O_CLOEXEC | O_NONBLOCK))?;
             let [result, tell] = ends.map(|end| OwnedFd::from_raw_fd(end));
@@ -390,11 +395,11 @@ impl Child {
                 return Ok(Child { pid, result });
             }
             let mut outcome = done(prctl(PR_SET_PDEATHSIG, SIGKILL as c_ulong));
-            // The kernel gives the lowest numbers first, so that the pipe's are above those of the standard streams and the log.
+            // The kernel gives the lowest free number, so that the pipe's are above those of the standard streams and the log.
             for inherited in 0..tell.as_raw_fd() {
                 close(inherited);
             }
-            // POLLERR: nobody reads. Our parent died before its death would have been told to us.
+            // POLLERR would mean that nobody reads: the parent died before prctl(2) could make its death end us.
             if poll_one(tell.as_raw_fd(), POLLOUT, Duration::ZERO) == Ok(POLLOUT) {
                 outcome = outcome.and_then(|()| work());
                 let errno = outcome.map_or_else(|errno| errno.0, |()| 0);
@@ -404,15 +409,15 @@ impl Child {
         }
     }
 
-    /// The pipe that the result comes by, which hangs up when the child has ended.
+    /// Returns the pipe that the result comes through. It hangs up when the child has ended.
     pub fn result(&self) -> &OwnedFd {
         &self.result
     }
 
-    /// What the work gave, once the child has ended.
+    /// Returns the result of the work, once the child has ended.
     ///
     /// # Errors
-    /// That of the work, or ECHILD where the child died before it could tell.
+    /// That of the work, or ECHILD if the child died before it could report.
     pub fn told(&self) -> Result<(), Errno> {
         let mut errno = [0];
         match (read_some(&self.result, &mut errno)?, errno) {
@@ -426,16 +431,16 @@ impl Child {
 impl Drop for Child {
     /// Ends the child, and waits until it is gone.
     fn drop(&mut self) {
-        /// SIGKILL itself may have to wait for a lock in the kernel. We do not.
+        /// SIGKILL may have to wait for a lock in the kernel, and this process must not.
         const A_MOMENT: Duration = Duration::from_millis(100);
         let fd = self.result.as_raw_fd();
-        // SAFETY: waitpid(2) may get no place for the status.
+        // SAFETY: waitpid(2) accepts a null pointer for the status.
         unsafe {
-            // As long as the pipe has not hung up, the child lives, and its number is not another process's.
+            // Until the pipe has hung up the child lives, so that its number is not another process's.
             if poll_one(fd, 0, Duration::ZERO) == Ok(0) {
                 kill(self.pid, SIGKILL);
             }
-            // It hangs up shortly before the child is gone.
+            // The pipe hangs up shortly before the child is gone.
             if poll_one(fd, 0, A_MOMENT).is_ok_and(|events| events != 0) {
                 waitpid(self.pid, std::ptr::null_mut(), 0);
             }
@@ -443,7 +448,7 @@ impl Drop for Child {
     }
 }
 
-/// Ends the process at once, running nothing: safe in a signal handler.
+/// Ends the process at once, and runs nothing before. May be called from a signal handler.
 pub fn exit(status: i32) -> ! {
     // SAFETY: no pointers, and it does not return.
     unsafe { _exit(status) }
@@ -456,20 +461,20 @@ pub fn ignore(number: i32) {
     unsafe { signal(number, SIG_IGN) };
 }
 
-/// Has a signal do what it does by default.
+/// Makes a signal do what it does by default.
 pub fn reset(number: i32) {
     const SIG_DFL: usize = 0;
     // SAFETY: SIG_DFL is a valid handler. It fails for bad numbers only.
     unsafe { signal(number, SIG_DFL) };
 }
 
-/// Has these signals wait until they are [unblocked](unblock): sigprocmask(2).
+/// Makes these signals wait until [`unblock`]: sigprocmask(2).
 pub fn block(signals: &[i32]) {
     const SIG_BLOCK: c_int = 0;
     mask(SIG_BLOCK, signals);
 }
 
-/// Lets these signals come, those that are waiting at once: sigprocmask(2).
+/// Lets these signals come. Those that are waiting come at once: sigprocmask(2).
 pub fn unblock(signals: &[i32]) {
     const SIG_UNBLOCK: c_int = 1;
     mask(SIG_UNBLOCK, signals);
@@ -480,13 +485,16 @@ fn mask(how: c_int, signals: &[i32]) {
     for number in signals {
         set.0[0] |= 1 << (number - 1);
     }
-    // SAFETY: one valid struct; a null pointer asks for nothing. It fails for a bad `how` only.
+    // SAFETY: one valid struct; with a null pointer the old mask is not returned. It fails for a bad `how` only.
     unsafe { sigprocmask(how, &raw const set, std::ptr::null_mut()) };
 }
 
-/// Calls `handler` when the signal comes. It may do only what signal-safety(7) allows.
-pub fn handle(number: i32, handler: extern "C" fn(c_int)) {
-    // SAFETY: the handler is a function that lasts as long as the process.
+/// Calls `handler` when the signal comes.
+///
+/// # Safety
+/// `handler` must do only what signal-safety(7) allows.
+pub unsafe fn handle(number: i32, handler: extern "C" fn(c_int)) {
+    // SAFETY: the handler is a function that lasts as long as the process, and the caller promises the rest.
     unsafe { signal(number, handler as usize) };
 }
 
@@ -497,13 +505,14 @@ mod tests {
     const LONG: Duration = Duration::from_secs(600);
 
     fn told(work: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
-        let child = Child::start(work)?;
+        // SAFETY: the tests' work does no more than return, exit or poll.
+        let child = unsafe { Child::start(work) }?;
         assert_eq!(poll_one(child.result().as_raw_fd(), 0, LONG).map(|events| events != 0), Ok(true));
         child.told()
     }
 
     #[test]
-    fn a_child_tells_how_it_went() {
+    fn a_child_reports_how_it_went() {
         assert_eq!(told(&|| Ok(())), Ok(()));
         assert_eq!(told(&|| Err(ENOENT)), Err(ENOENT));
         assert_eq!(told(&|| exit(0)), Err(ECHILD));
@@ -511,14 +520,15 @@ mod tests {
 
     #[test]
     fn a_child_has_none_of_our_streams_and_is_ended() {
-        let child = Child::start(&|| {
+        let work = || {
             if [STDIN, STDOUT, STDERR].map(|fd| poll_one(fd, 0, Duration::ZERO)) != [Ok(POLLNVAL); 3] {
                 return Err(EISCONN);
             }
             while poll_one(-1, 0, LONG).is_ok() {}
             Ok(())
-        })
-        .unwrap();
+        };
+        // SAFETY: the work does no more than poll.
+        let child = unsafe { Child::start(&work) }.unwrap();
         assert_eq!(poll_one(child.result().as_raw_fd(), 0, Duration::from_millis(300)), Ok(0), "{:?}", child.told());
         let pid = child.pid;
         drop(child);

@@ -1,4 +1,4 @@
-//! `tcp://…` and `unix:…`: ready is what accepts a connection. This is all that can be seen of a TLS server.
+//! `tcp://…` and `unix:…`: the app is ready if it accepts a connection. A TLS server shows no more than that without TLS.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `grpc://…`: ready is what the kubelet's `grpc` probe calls success, the standard health check answering SERVING.
+//! `grpc://…`: the app is ready if the kubelet's `grpc` probe would succeed: the standard health check answers SERVING.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::net::connection::connect;
 use crate::net::failure::Failure;
 use crate::net::url::GrpcUrl;
 
-/// Bytes that a server may send before there is an answer. It is also the first window of HTTP/2, so that none ever has
-/// to be opened further.
+/// How many bytes a server may send before its answer is complete. HTTP/2 lets it send as many before the client must open its
+/// window, so that this client never has to.
 const RESPONSE_MAX: usize = 65_535;
 
 pub fn check(url: &GrpcUrl, deadline: Duration) -> Verdict {

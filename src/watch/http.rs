@@ -1,4 +1,4 @@
-//! `http://…`: ready is what the kubelet's `httpGet` probe calls success.
+//! `http://…`: the app is ready if the kubelet's `httpGet` probe would succeed.
 
 use std::time::Duration;
 

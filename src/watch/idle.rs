@@ -1,4 +1,4 @@
-//! `--until-idle PORT`: ready is what listens; drained is when no connection to the port is busy.
+//! `--until-idle PORT`: the app is ready if it listens on the port, and has drained if no connection to the port is busy.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::net::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG, NO_STATES, ONE_B
 use crate::os::clock::elapsed;
 use crate::os::sys::{self, AF_NETLINK, Child, POLLIN, SOCK_RAW};
 
-/// What one read takes. The kernel fills no more than this, and never less than 8 KiB; it stays the same, however many
-/// connections there are.
+/// Bytes that one read takes, at least 8 KiB. The kernel makes no datagram longer than that or than the reads so far, so that
+/// this need not grow with the number of connections.
 const BUFFER: usize = 16 * 1024;
 
-/// Whether the kernel lists connections. It may have to load tcp_diag first, and makes the request that needs it wait for
-/// modprobe, in a state that only SIGKILL ends. A child waits in our place, until it has been answered once.
+/// Whether the kernel lists connections. It may have to load the module tcp_diag first. The first request then waits for
+/// modprobe, and only SIGKILL can end that. So a child process makes this request.
 #[derive(Default)]
 pub enum TcpDiag {
     #[default]
@@ -28,13 +28,15 @@ impl TcpDiag {
     /// Waits for the kernel's first answer.
     ///
     /// # Errors
-    /// ETIMEDOUT at `deadline`, with the child still waiting, and what the kernel refuses the request with.
+    /// ETIMEDOUT at `deadline`, while the child waits on; or the reason for which the kernel refuses the request.
+    #[allow(unsafe_code)]
     fn answers(&mut self, deadline: Duration) -> Result<(), sys::Errno> {
         if let TcpDiag::NotAsked = self {
-            *self = TcpDiag::Asked(Child::start(&ask)?);
+            // SAFETY: this program starts no thread, and `ask` opens its own socket.
+            *self = TcpDiag::Asked(unsafe { Child::start(&ask) }?);
         }
         if let TcpDiag::Asked(child) = self {
-            const ITS_END: i16 = 0; // POLLHUP needs no asking
+            const ITS_END: i16 = 0; // poll(2) always reports POLLHUP
             wait(child.result(), ITS_END, deadline)?;
             let told = child.told();
             *self = if told.is_ok() { TcpDiag::Answers } else { TcpDiag::NotAsked };
@@ -44,7 +46,7 @@ impl TcpDiag {
     }
 }
 
-/// Asks for a list without a connection.
+/// Asks for a list of no connections.
 fn ask() -> Result<(), sys::Errno> {
     match activity(0, NO_STATES, Duration::ZERO, Duration::MAX) {
         Err(Error::Refused(errno)) => Err(errno),
@@ -79,6 +81,7 @@ fn judge(activity: &Activity) -> Verdict {
     Verdict { finding: Finding { ready: listening, drained }, word, reason }
 }
 
+/// Asks for both families at once and, if the kernel refuses that, one after the other.
 fn activity(port: u16, states: u32, idle_after: Duration, deadline: Duration) -> Result<Activity, Error> {
     match listed(TOGETHER, port, states, idle_after, deadline) {
         Err(Error::Refused(errno)) if errno != sys::ETIMEDOUT => listed(ONE_BY_ONE, port, states, idle_after, deadline),
@@ -108,7 +111,7 @@ fn listed(
     Ok(activity)
 }
 
-/// One datagram. It is there already, as a rule, so that it is asked for before it is waited for.
+/// Reads one datagram. It reads before it waits, since the datagram is usually there.
 fn receive(socket: &OwnedFd, buffer: &mut [u8], deadline: Duration) -> Result<usize, Error> {
     while elapsed() < deadline {
         match sys::read_some(socket, buffer) {

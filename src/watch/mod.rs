@@ -1,4 +1,7 @@
-//! What can be watched, behind one narrow interface: check it, by a deadline.
+//! What can be watched. [`Checker::check`] checks a [`Target`] once, by a deadline, and returns a [`Verdict`].
+//!
+//! A new kind of watch is a file here and an arm in each match on [`Target`], which the compiler then names. Look too at what
+//! `cli::plan` says of [`Target::Idle`] alone. [`Target::parse`] reads a URL's scheme; an option of its own belongs into `cli`.
 
 mod accept;
 mod grpc;
@@ -17,7 +20,7 @@ use crate::net::inet_diag;
 use crate::net::url::{self, GrpcUrl, HttpUrl};
 use crate::os::log::Bytes;
 
-/// One thing to watch.
+/// A target and how it was typed.
 #[derive(Debug)]
 pub struct Watch<'a> {
     /// As it was typed.
@@ -29,10 +32,10 @@ pub struct Watch<'a> {
 #[derive(Debug, PartialEq)]
 pub enum Target {
     Http(HttpUrl),
-    /// Whether it accepts connections.
+    /// `tcp://` and `unix:`: it accepts connections.
     Accept(Endpoint),
     Grpc(GrpcUrl),
-    /// The silence of a port's connections.
+    /// A local TCP port whose connections are to become silent.
     Idle(u16),
 }
 
@@ -49,13 +52,13 @@ impl Target {
             b"unix" => url::unix(rest).map(Target::Accept),
             b"grpc" => url::grpc(rest).map(Target::Grpc),
             b"https" => Err(
-                "cannot be asked, there is no TLS in here: to see whether it accepts connections, write tcp://HOST:PORT",
+                "needs TLS, which drain-sleep does not speak: to watch whether it accepts connections, write tcp://HOST:PORT",
             ),
             _ => Err("has an unknown scheme: write http://, http://unix:, tcp://, unix: or grpc://"),
         }
     }
 
-    /// What it is once it has drained.
+    /// Says what the target is once it has drained.
     pub fn drained(&self) -> &'static str {
         match self {
             Target::Http(_) | Target::Accept(_) | Target::Grpc(_) => "unready",
@@ -73,10 +76,10 @@ impl fmt::Display for Watch<'_> {
     }
 }
 
-/// What a check has found, and how to say it.
+/// What a check has found, and how the log says it.
 pub struct Verdict {
     pub finding: Finding,
-    /// In a word or two; a change of it is logged.
+    /// The finding in a word or two. A change of it is logged.
     pub word: &'static str,
     pub reason: Reason,
 }
@@ -86,9 +89,9 @@ pub enum Reason {
     Words(&'static str),
     Answer(Answer),
     Failure(Failure),
-    /// Connections that are busy, and those that are open.
+    /// How many connections are busy, and how many are open.
     Busy(u32, u32),
-    /// Connections that are open, and whether anything listens.
+    /// How many connections are open, and whether anything listens.
     Idle(u32, bool),
     /// Why the kernel does not list connections.
     NoList(inet_diag::Error),
@@ -103,7 +106,7 @@ impl Verdict {
         Verdict { finding: Finding { ready: false, drained: true }, word: "unready", reason }
     }
 
-    /// The check says nothing either way: it could not be made, or the app is slow or busy.
+    /// The check shows neither: it could not be made, or the app is slow or busy.
     fn unknown(reason: Reason) -> Verdict {
         Verdict { finding: Finding { ready: false, drained: false }, word: "not known", reason }
     }
@@ -138,7 +141,7 @@ impl From<Failure> for Verdict {
     }
 }
 
-/// Checks what is watched, and keeps what one check leaves for the next.
+/// Checks targets, and keeps what all checks need.
 pub struct Checker<'a> {
     headers: &'a [Header<'a>],
     idle_after: Duration,
@@ -146,12 +149,12 @@ pub struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    /// `headers` go with every HTTP request; `idle_after` is for how long a connection must have been silent to be idle.
+    /// `headers` go with every HTTP request; a connection is idle once it has been silent for `idle_after`.
     pub fn new(headers: &'a [Header<'a>], idle_after: Duration) -> Checker<'a> {
         Checker { headers, idle_after, tcp_diag: idle::TcpDiag::default() }
     }
 
-    /// Checks a target once, and is back by `deadline`, a time since the start of the drain. One match arm per kind of watch.
+    /// Checks a target once, and returns by `deadline`, a time since the start of the drain. One match arm per kind of watch.
     pub fn check(&mut self, target: &Target, deadline: Duration) -> Verdict {
         match target {
             Target::Http(url) => http::check(url, self.headers, deadline),

@@ -150,8 +150,8 @@ fn options() {
         (&["20", "--header=Host:"], "names no host"),
         (&["20", "--header=Host: a", "--header=host: b", "--get", URL], "second Host"),
         (&["20", "--header=A: b\r\nC: d"], "control character"),
-        (&["20", "--header=A b: c"], "no name"),
-        (&["20", "--header=: c"], "no name"),
+        (&["20", "--header=A b: c"], "invalid header name"),
+        (&["20", "--header=: c"], "invalid header name"),
     ];
     each(rows, |(arguments, says)| refused(arguments, says));
 }

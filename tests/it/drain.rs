@@ -230,7 +230,7 @@ fn the_last_line_says_what_held_it() {
     let ready = url(answers(&[200]).0);
     let rows: &[(&[&str], &str)] = &[
         (&["--until-idle", &idle, "--min", "9"], "all that is watched had drained, but --min is 9s"),
-        (&["--until-idle", &idle, "--threshold", "1000"], "all that is watched had drained, but at "),
+        (&["--until-idle", &idle, "--threshold", "1000"], "all that is watched had drained, but only at "),
         (&["--until-idle", &idle, "--until-unready", &ready], &format!("{ready} was ready (200) at the last check")),
     ];
     each(rows, |(arguments, why)| {

@@ -99,7 +99,7 @@ fn answers() {
         (
             "HTTP/1",
             b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
-            "unready (no HTTP/2: the first frame is not SETTINGS)",
+            "unready (not HTTP/2: the first frame is not SETTINGS)",
         ),
         ("nothing more", settings(), TIMED_OUT),
         ("no end", settings().repeat(8000), "not known (more than 64 KiB without an answer)"),
