@@ -237,13 +237,20 @@ fn closed_descriptors() {
     );
 }
 
-/// A long drain says as much as a short one: the plan, a first state, and the end.
+/// A drain of many checks says as much as one of few: the plan, each state, and the end.
 #[test]
 fn a_handful_of_lines() {
-    let (address, requests) = answers(&[200]);
-    let run = run(&["1.5", "--until-unready", &url(address), "--period=10ms", "--timeout=60"]);
-    assert_eq!(run.lines().len(), 3, "{run:?}");
-    assert!(requests.load(Ordering::SeqCst) > 3, "{requests:?}");
+    const CHECKS: usize = 50;
+    static STATUSES: [u16; CHECKS] = {
+        let mut statuses = [200; CHECKS];
+        statuses[CHECKS - 1] = 503;
+        statuses
+    };
+    let (address, requests) = answers(&STATUSES);
+    let fast = ["--period=10ms", "--timeout=60", "--min=0", "--threshold=1"];
+    let run = run(&[&["60", "--until-unready", &url(address)], &fast[..]].concat());
+    assert_eq!(run.lines().len(), 4, "{run:?}");
+    assert_eq!(requests.load(Ordering::SeqCst), CHECKS);
 }
 
 /// Lines come when things happen, not when the drain is over.
