@@ -102,17 +102,11 @@ fn answers() {
         ("no reason phrase", status("HTTP/1.1 204"), "ready (204)"),
         ("in pieces", b"HT~TP/1.1 2~00 OK\r~\nContent-Le~ngth: 2\r\n\r~\no~k".to_vec(), READY),
         ("399", status("HTTP/1.1 399 X"), "ready (399)"),
-        ("304", status("HTTP/1.1 304 Not Modified"), "ready (304)"),
         ("400", status("HTTP/1.1 400 X"), "unready (400)"),
         ("503", status("HTTP/1.1 503 X"), "unready (503)"),
         ("503 whose body stalls", b"HTTP/1.1 503 X\r\nContent-Length: 5\r\n\r\n^".to_vec(), TIMED_OUT),
         ("199", b"HTTP/1.1 199 X\r\n\r\nHTTP/1.1 200 OK\r\n\r\n".to_vec(), READY),
         ("100, then 200", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n".to_vec(), READY),
-        (
-            "103 twice, then 503",
-            b"HTTP/1.1 103 X\r\n\r\nHTTP/1.1 103 X\r\nA: b\r\n\r\nHTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n".to_vec(),
-            "unready (503)",
-        ),
         ("101", b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec(), "unready (101)"),
         ("1xx without end", b"HTTP/1.1 100 C\r\n\r\n".repeat(5000), "not known (more than 64 KiB without an end)"),
         ("nothing", b"".to_vec(), "unready (connection closed)"),
@@ -124,13 +118,7 @@ fn answers() {
         ("two digits", status("HTTP/1.1 20 OK"), MALFORMED),
         ("four digits", status("HTTP/1.1 2000 OK"), MALFORMED),
         ("no blank", status("HTTP/1.1200 OK"), MALFORMED),
-        ("SSH", b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), MALFORMED),
         ("a head over 16 KiB", ok(&format!("A: {}\r\n\r\n", kib(16))), "not known (head over 16 KiB)"),
-        (
-            "a head over 16 KiB of 503",
-            format!("HTTP/1.1 503 X\r\nA: {}\r\n\r\n", kib(17)).into(),
-            "not known (head over 16 KiB)",
-        ),
         ("headers without end", ok(&"A: b\r\n".repeat(5000)), "not known (head over 16 KiB)"),
         ("no colon", ok("A\r\n\r\n"), BAD_HEADER),
         ("no name", ok(": b\r\n\r\n"), BAD_HEADER),
@@ -180,13 +168,8 @@ fn answers() {
         ),
         ("a redirect to https", redirect("https://HERE/"), TO_HTTPS),
         ("a redirect to ftp", redirect("ftp://HERE/"), "unready (redirect to a scheme that is not http)"),
-        ("a Location that does not parse", redirect("http://%zz/"), "unready (malformed Location)"),
-        ("a Location with a port that is none", redirect("http://HERE:x/"), "unready (malformed Location)"),
         ("a Location with a bad escape", redirect("/%zz"), "unready (malformed Location)"),
-        ("another host by another name", redirect("http://127.0.0.2/"), ELSEWHERE),
-        ("a redirect to no authority", redirect("file:///x"), ELSEWHERE),
         ("the first Location counts", redirect("http://example.com/\r\nLocation: /"), ELSEWHERE),
-        ("a loop", redirect("/"), "unready (more than 9 redirects)"),
         ("300 is not followed", b"HTTP/1.1 300 X\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n".to_vec(), "ready (300)"),
         (
             "another host, whose body stalls",
@@ -196,11 +179,6 @@ fn answers() {
         (
             "another host, whose body breaks off",
             b"HTTP/1.1 302 X\r\nLocation: http://example.com/\r\nContent-Length: 1\r\n\r\n".to_vec(),
-            BROKEN_OFF,
-        ),
-        (
-            "https, whose body breaks off",
-            b"HTTP/1.1 302 X\r\nLocation: https://HERE/\r\nContent-Length: 1\r\n\r\n".to_vec(),
             BROKEN_OFF,
         ),
         (
@@ -228,18 +206,9 @@ fn redirects_are_followed() {
         ("303", by(303), FOLLOWED),
         ("307", by(307), FOLLOWED),
         ("308", by(308), FOLLOWED),
-        ("300", by(300), "ready (300)"),
         ("304", by(304), "ready (304)"),
         ("a path", to("/x"), FOLLOWED),
-        ("a relative path", to("x"), FOLLOWED),
-        ("a path upwards", to("../x"), FOLLOWED),
-        ("a query", to("?x"), FOLLOWED),
-        ("a fragment", to("#x"), FOLLOWED),
         ("a URL", to("http://HERE/x"), FOLLOWED),
-        ("a URL in capitals", to("HTTP://HERE/x"), FOLLOWED),
-        ("a URL without its scheme", to("//HERE/x"), FOLLOWED),
-        ("a URL without a path", to("http://HERE"), FOLLOWED),
-        ("a URL with a user", to("http://user:pass@HERE/"), FOLLOWED),
         (
             "after informational ones",
             vec![[b"HTTP/1.1 103 X\r\n\r\n", &redirect("/x")[..]].concat(), teapot.clone()],
@@ -373,7 +342,7 @@ fn what_says_nothing_ends_no_drain() {
     each(&rows, |(url, why, timeout)| {
         let eager = ["--assume-ready", "--min=0", "--threshold=1", "--period=50ms", "--timeout", timeout];
         let run = run(&[&["2", "--until-unready", url], &eager[..]].concat());
-        assert!(run.status == 0 && run.lasted(2000) && run.says("slept 2"), "{url}: {run:?}");
+        assert!(run.status == 0 && run.slept(2000), "{url}: {run:?}");
         assert!(run.says(&format!("{url} is not known ({why})")), "{url}: {run:?}");
     });
     // The same drain, and evidence.
