@@ -1,6 +1,8 @@
 //! What the bytes of an HTTP response mean, without a socket: a row a case. `tests/peers` has the kubelet judge such bytes, too.
 
+use drain_sleep::http::redirect::{Redirect, resolve};
 use drain_sleep::http::response::{BODY_MAX, REDIRECT_BODY_MAX, body, head};
+use drain_sleep::net::url;
 
 /// What an HTTP check makes of these bytes: the status, why it is no answer, or that more must come. `^` at the end: the
 /// server has said this, and holds the connection open.
@@ -255,5 +257,30 @@ fn chunks() {
         (&format!("0\r\nA: {}^", x(4096 - 2)), "trailers over 4 KiB"),
     ] {
         check(&[(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}"), expected)]);
+    }
+}
+
+/// Where a Location leads. Those to the same host are tested in `src/http/redirect.rs`.
+#[test]
+fn locations() {
+    const MALFORMED: Result<Redirect, &str> = Err("malformed Location");
+    for (host, location, expected) in [
+        ("[::1]", "http://[::1]/x", Ok(Redirect::Follow { absolute: true })),
+        ("[::1]:80", "http://[::1]:81/x", Ok(Redirect::Follow { absolute: true })),
+        ("localhost", "x/y:z", Ok(Redirect::Follow { absolute: false })),
+        ("localhost", "1x:y", MALFORMED),
+        ("localhost", ":x", MALFORMED),
+        ("localhost", "a+b-c.d:x", Ok(Redirect::Elsewhere)),
+        ("localhost", "mailto:%zz", Ok(Redirect::Elsewhere)),
+        ("localhost", "http:localhost", Ok(Redirect::Elsewhere)),
+        ("localhost", "http:////localhost/x", Ok(Redirect::Elsewhere)),
+        ("localhost", "https://localhost:1:2/x", MALFORMED),
+        ("localhost", "http://\u{e9}/x", Ok(Redirect::Elsewhere)),
+        ("localhost", "http://%80/x", Ok(Redirect::Elsewhere)),
+        ("localhost", "http://%25/x", Ok(Redirect::Elsewhere)),
+        ("localhost", "http://%7e/x", MALFORMED),
+    ] {
+        let mut url = url::http(b"//localhost/").unwrap();
+        assert_eq!(resolve(&mut url, host.as_bytes(), location.as_bytes()), expected, "{host} {location}");
     }
 }
