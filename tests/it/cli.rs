@@ -243,6 +243,9 @@ fn variables() {
             .contains("draining for 2s to 20s, until port 77 ")
     );
     assert!(check(&["20", "--until-unready=http://localhost/$$(TIME)$TIME$"]).stdout.contains("/$(TIME)$TIME$ is"));
+    let long = "$(LONG)".repeat(21); // one more than fit in 2 MiB
+    let too_long = run_command(program(&["--check", "20", &long]).env("LONG", "x".repeat(100_000)));
+    assert!(too_long.status == 2 && too_long.says("becomes longer than 2 MiB by its variables"), "{too_long:?}");
     let rows: &[&[&str]] = &[
         &["20", "--min", "$(TYPO)"],
         &["20", "--min=$(TYPO)"],
