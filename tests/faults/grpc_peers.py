@@ -2,8 +2,8 @@
 
 from peers import NOT_KNOWN, READY, Peer, drips, floods, says
 from servers import (
-    ACK, CALL, CONTINUATION, DATA, END_HEADERS, GOAWAY, GRPC_HEADERS, GRPC_TRAILERS, HEADERS, NOT_SERVING, PADDED, PING,
-    PUSH_PROMISE, RST_STREAM, SERVING, SETTINGS, STATUS_200, WINDOW_UPDATE, frame, grpc_message, http,
+    ACK, CALL, CONTINUATION, DATA, END_HEADERS, GRPC_HEADERS, HEADERS, PADDED, PING, RST_STREAM, SERVING, SETTINGS,
+    STATUS_200, WINDOW_UPDATE, frame, grpc_message,
 )  # fmt: skip
 
 SETTLED = frame(SETTINGS, 0, 0)
@@ -64,29 +64,13 @@ GRPC_PEERS = [
     Peer("a flood of empty CONTINUATION", floods_calls(SETTLED, headers(b"", 0), with_=frame(CONTINUATION, 0, CALL)), NOT_KNOWN),
     Peer("an HPACK bomb of 48 MB", calls(SETTLED, headers(STATUS_200 + LONG_FIELD + AGAIN * 12_000)), NOT_KNOWN),
     Peer("an HPACK bomb in each of many frames", floods_calls(SETTLED, with_=headers(INFORMATIONAL + LONG_FIELD)), NOT_KNOWN),
-    Peer("an HPACK number without end", calls(SETTLED, headers(b"\xff" * 9000))),
-    Peer("an HPACK index into nowhere", calls(SETTLED, headers(b"\xfe")), NOT_KNOWN),
     Peer("an HPACK table of 4 GB", calls(SETTLED, headers(b"\x3f\xe1\xff\xff\xff\x0f"))),
-    Peer("an HPACK string longer than its block", calls(SETTLED, headers(b"\x00\x7f\xff\xff\xff\x07x"))),
     Peer("Huffman's end of string", calls(SETTLED, headers(b"\x00\x84\xff\xff\xff\xff\x01x"))),
-    Peer("padding longer than its frame", calls(SETTLED, headers(b"\xffx", END_HEADERS | PADDED))),
-    Peer("SETTINGS of a broken length", calls(frame(SETTINGS, 0, 0, b"x"))),
-    Peer("PUSH_PROMISE", calls(SETTLED, frame(PUSH_PROMISE, END_HEADERS, CALL, b"\0\0\0\2" + STATUS_200)), NOT_KNOWN),
-    Peer("GOAWAY", calls(SETTLED, frame(GOAWAY, 0, 0, bytes(8)))),
-    Peer("a reset of the call", calls(SETTLED, frame(RST_STREAM, 0, CALL, bytes(4)))),
     Peer("a message without end", floods_calls(ANSWERED, with_=frame(DATA, 0, CALL, bytes(16_384))), NOT_KNOWN),
-    Peer("trailers without a message", calls(ANSWERED, GRPC_TRAILERS)),
-    Peer("a message twice", calls(ANSWERED, grpc_message(1) * 2, GRPC_TRAILERS)),
     Peer("a reset at once", calls(then="reset")),
     Peer("a reset after the settings", calls(SETTLED, then="reset")),
     Peer("a reset after the message", calls(ANSWERED, grpc_message(1), then="reset")),
-    Peer("a half-close at once", calls(then="end")),
-    Peer("a half-close after the message", calls(ANSWERED, grpc_message(1), then="end")),
     Peer("an answer, and a flood after it", floods_calls(SERVING, with_=SETTLED), READY),
-    Peer("NOT_SERVING", calls(NOT_SERVING)),
-    Peer("HTTP/1.1", calls(http(), then="end")),
-    Peer("TLS", calls(b"\x15\x03\x01\x00\x02\x02\x46", then="end")),
-    Peer("SSH", calls(b"SSH-2.0-OpenSSH_9.2\r\n")),
     Peer("zeros without end", floods_calls(with_=bytes(1000))),
     Peer("its own bytes back", repeats),
 ]

@@ -15,8 +15,8 @@ PROGRAM = WORK / "drain-sleep"
 # Any check that says unready ends such a drain at once, so that one that must say nothing shows if it says that.
 EAGER = ("--assume-ready", "--min=0", "--threshold=1")
 DEBIAN_PYTHON = "/usr/bin/python3"  # which has Debian's python3-seccomp
-# What a machine may take that has other things to do; the overrun of a calm one is measured, not asserted.
-SLACK = 15.0
+# How late the program may be by its own clock, which a busy machine wakes when it can.
+LATE = 2.0
 # What a run that is cut short by a want of memory may hold itself to: DURATION is not read yet, so the default of --min counts.
 FALLBACK = 5.0
 
@@ -33,10 +33,15 @@ class Ended:
     def lines(self):
         return self.log.splitlines()
 
-    def expect(self, *texts, status=0, at_least=0.0, at_most=None):
+    @property
+    def said(self):
+        """The seconds that the drain took by the program's own last line, if it says so."""
+        last = re.search(r"^drain-sleep: (?:slept|drained after) ([\d.]+)s\b.*\n\Z", self.log, re.MULTILINE)
+        return float(last[1]) if last else None
+
+    def expect(self, *texts, status=0, at_least=0.0):
         assert self.status == status, f"exit status {self.status}, not {status}: {self}"
         assert self.took >= at_least, f"it lasted {self.took:.3f} s, not {at_least} s: {self}"
-        assert self.took <= (at_least if at_most is None else at_most) + SLACK, f"it lasted {self.took:.3f} s: {self}"
         for text in texts:
             assert re.search(text, self.log), f"no {text!r} in the log: {self}"
         return self

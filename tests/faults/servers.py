@@ -52,16 +52,6 @@ class Server:
             connection.settimeout(20)
             self.answer(Conversation(self, connection))
 
-    def fill_backlog(self):
-        """Connect until nobody else can; the connections last as long as what this returns."""
-        clients = contextlib.ExitStack()
-        for _ in range(3):
-            client = clients.enter_context(socket.socket(self.listener.family))
-            client.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                client.connect(self.listener.getsockname())
-        return clients
-
 
 class Conversation:
     """A connection, as the server's answer sees it."""

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import re
 
-from program import EAGER, FALLBACK, SLACK, drain
+from program import EAGER, FALLBACK, LATE, drain
 from rows import row
 from servers import Server, answer_grpc, answer_http, busy_port, free_path
 
@@ -170,7 +170,7 @@ def one_fault(mode, arguments, call, error, when):
         return f"it ended with {ended}"
     if ended.took < DURATION:
         return f"the drain was cut short: {ended}"
-    if ended.took > max(DURATION, FALLBACK) + SLACK:
+    if ended.said and ended.said > FALLBACK + LATE:
         return f"the drain was held: {ended}"
     if ended.status and call not in LOGGING and mode != CLOSED and not re.search("error|bug", ended.log):
         return f"it does not say what is wrong: {ended}"

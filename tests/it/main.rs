@@ -10,6 +10,7 @@ mod idle;
 mod install;
 mod log;
 mod request;
+mod response;
 mod signal;
 mod support;
 mod tidy;

@@ -139,7 +139,7 @@ fn outcomes() {
             assert_eq!(line.starts_with("error: "), status == 1, "{line}");
         } else {
             let run = running.finish();
-            assert!(run.status == status && run.lasted(600), "{option} {url}: {run:?}");
+            assert!(run.status == status && run.slept(600), "{option} {url}: {run:?}");
         }
     });
 }
@@ -151,7 +151,7 @@ fn exit_status() {
     for (path, status) in [("/200", 0), ("/303-to-/x", 0), ("/301-to-/x", 1), ("/500", 1)] {
         // Long enough for one exchange on the slowest machine.
         let run = run(&["3", "--post", &format!("http://{address}{path}"), "--timeout=60"]);
-        assert!(run.status == status && run.lasted(3000), "{path}: {run:?}");
+        assert!(run.status == status && run.slept(3000), "{path}: {run:?}");
     }
 }
 

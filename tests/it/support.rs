@@ -22,8 +22,8 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_drain-sleep");
 /// Where nobody listens: a free port of the system's choice could be another test's server a moment later.
 pub const CLOSED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
-/// Far less than what would be slept, and far more than what a busy machine can add.
-pub const EARLY: Duration = Duration::from_secs(15);
+/// How late a busy machine may wake a sleeper, by the sleeper's own clock.
+const LATE: Duration = Duration::from_secs(2);
 
 /// No run comes near it unless it hangs.
 const HANGS: Duration = Duration::from_secs(60);
@@ -69,10 +69,19 @@ impl Run {
         self.stderr.contains(text)
     }
 
-    /// It took what it should at least, and nothing else than a busy machine made it longer.
+    /// It took that long or longer; what hangs is ended.
     pub fn lasted(&self, millis: u64) -> bool {
+        self.took >= Duration::from_millis(millis)
+    }
+
+    /// It took that long, and was not held any longer: so says the last line of its log.
+    pub fn slept(&self, millis: u64) -> bool {
+        let last = *self.lines().last().expect("a last line");
+        let seconds = last.strip_prefix("slept ").and_then(|rest| rest.split('s').next()?.parse().ok());
+        let says =
+            Duration::from_secs_f64(seconds.unwrap_or_else(|| panic!("it does not say how long it slept: {last}")));
         let least = Duration::from_millis(millis);
-        self.took >= least && self.took < least + EARLY
+        self.took >= least && says >= least && says < least + LATE
     }
 }
 

@@ -78,7 +78,6 @@ const HOLD: u8 = b'^';
 pub const TIMED_OUT: &str = "not known (timed out)";
 
 const MALFORMED: &str = "unready (malformed status line)";
-const BAD_HEADER: &str = "unready (malformed header)";
 const BAD_CHUNK: &str = "unready (malformed chunk)";
 const BROKEN_OFF: &str = "unready (body broken off)";
 const READY: &str = "ready (200)";
@@ -97,74 +96,24 @@ fn answers() {
     let rows: Vec<(&str, Vec<u8>, &str)> = vec![
         ("200", ok("Content-Length: 2\r\n\r\nok"), READY),
         ("200 to the end of the stream", ok("\r\nok"), READY),
-        ("bare LF", b"HTTP/1.1 200 OK\nA: b\n\nok".to_vec(), READY),
-        ("HTTP/1.0", b"HTTP/1.0 200\r\n\r\nok".to_vec(), READY),
-        ("no reason phrase", status("HTTP/1.1 204"), "ready (204)"),
         ("in pieces", b"HT~TP/1.1 2~00 OK\r~\nContent-Le~ngth: 2\r\n\r~\no~k".to_vec(), READY),
         ("399", status("HTTP/1.1 399 X"), "ready (399)"),
-        ("304", status("HTTP/1.1 304 Not Modified"), "ready (304)"),
         ("400", status("HTTP/1.1 400 X"), "unready (400)"),
         ("503", status("HTTP/1.1 503 X"), "unready (503)"),
         ("503 whose body stalls", b"HTTP/1.1 503 X\r\nContent-Length: 5\r\n\r\n^".to_vec(), TIMED_OUT),
-        ("199", b"HTTP/1.1 199 X\r\n\r\nHTTP/1.1 200 OK\r\n\r\n".to_vec(), READY),
         ("100, then 200", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n".to_vec(), READY),
-        (
-            "103 twice, then 503",
-            b"HTTP/1.1 103 X\r\n\r\nHTTP/1.1 103 X\r\nA: b\r\n\r\nHTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n".to_vec(),
-            "unready (503)",
-        ),
         ("101", b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec(), "unready (101)"),
         ("1xx without end", b"HTTP/1.1 100 C\r\n\r\n".repeat(5000), "not known (more than 64 KiB without an end)"),
         ("nothing", b"".to_vec(), "unready (connection closed)"),
-        ("half a head", b"HTTP/1.1 200 OK\r\nA: b\r\n".to_vec(), "unready (connection closed)"),
-        ("HTTP/0.9", b"<html>hello</html>\r\n\r\n".to_vec(), MALFORMED),
-        ("HTTP/0.9 by name", status("HTTP/0.9 200 OK"), MALFORMED),
         ("HTTP/2 frames", b"\0\0\0\x04\0\0\0\0\0".to_vec(), MALFORMED),
-        ("no digits", status("HTTP/1.1 2x0 OK"), MALFORMED),
-        ("two digits", status("HTTP/1.1 20 OK"), MALFORMED),
-        ("four digits", status("HTTP/1.1 2000 OK"), MALFORMED),
-        ("no blank", status("HTTP/1.1200 OK"), MALFORMED),
-        ("SSH", b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), MALFORMED),
         ("a head over 16 KiB", ok(&format!("A: {}\r\n\r\n", kib(16))), "not known (head over 16 KiB)"),
-        (
-            "a head over 16 KiB of 503",
-            format!("HTTP/1.1 503 X\r\nA: {}\r\n\r\n", kib(17)).into(),
-            "not known (head over 16 KiB)",
-        ),
-        ("headers without end", ok(&"A: b\r\n".repeat(5000)), "not known (head over 16 KiB)"),
-        ("no colon", ok("A\r\n\r\n"), BAD_HEADER),
-        ("no name", ok(": b\r\n\r\n"), BAD_HEADER),
-        ("a fold at first", ok(" A: b\r\n\r\n"), BAD_HEADER),
-        ("a fold", ok("A: b\r\n c\r\nContent-Length: 0\r\n\r\n"), READY),
-        ("a control character", ok("A: \x01\r\n\r\n"), BAD_HEADER),
-        ("lengths that agree", ok("Content-Length: 2\r\nContent-Length: 2\r\n\r\nok"), READY),
-        (
-            "lengths that do not",
-            ok("Content-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
-            "unready (conflicting Content-Length)",
-        ),
-        ("no length", ok("Content-Length: x\r\n\r\nok"), "unready (malformed Content-Length)"),
-        ("another encoding", ok("Transfer-Encoding: gzip\r\n\r\nok"), "unready (unsupported Transfer-Encoding)"),
         ("a body broken off", ok("Content-Length: 3\r\n\r\nok"), BROKEN_OFF),
-        ("a long body broken off past 10 KiB", ok(&format!("Content-Length: 99999\r\n\r\n{}", kib(10))), READY),
-        ("a long body broken off before", ok(&format!("Content-Length: 99999\r\n\r\n{}", kib(9))), BROKEN_OFF),
         ("a body of 100 KiB", ok(&format!("\r\n{}", kib(100))), READY),
         ("chunks", chunked("2\r\nok\r\n0\r\n\r\n"), READY),
-        ("chunks in pieces", chunked("2~\r\no~k\r~\n0\r~\n\r~\n"), READY),
-        ("chunks with extensions and trailers", chunked("2;a=b\r\nok\r\n0\r\nA: b\r\n\r\n"), READY),
         ("a head that stalls", ok("A: b\r\n^"), TIMED_OUT),
         ("a body that stalls", ok("Content-Length: 3\r\n\r\nok^"), TIMED_OUT),
-        ("a body without a length that stalls", ok("\r\nok^"), TIMED_OUT),
-        ("chunks that stall", chunked("2\r\nok\r\n^"), TIMED_OUT),
         ("one that stalls past 10 KiB", ok(&format!("\r\n{}^", kib(10))), READY),
         ("one that is over, and stalls", ok("Content-Length: 2\r\n\r\nok^"), READY),
-        ("gzip is not decoded", ok("Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok"), READY),
-        ("a body where there is none", b"HTTP/1.1 204 X\r\nContent-Length: 9\r\n\r\n^".to_vec(), "ready (204)"),
-        ("a head of 15 KiB", ok(&format!("A: {}\r\nContent-Length: 0\r\n\r\n", kib(15))), READY),
-        ("chunks broken off", chunked("2\r\nok\r\n"), BROKEN_OFF),
-        ("a malformed size", chunked("x\r\nok\r\n0\r\n\r\n"), BAD_CHUNK),
-        ("a malformed end", chunked("1\r\nok\r\n0\r\n\r\n"), BAD_CHUNK),
-        ("malformed past 10 KiB", chunked(&format!("{}x\r\n", chunk(11))), READY),
         ("malformed before 10 KiB", chunked(&format!("{}x\r\n", chunk(9))), BAD_CHUNK),
         ("a redirect without a Location", status("HTTP/1.1 302 Found"), NO_LOCATION),
         ("a redirect with an empty Location", redirect(""), NO_LOCATION),
@@ -180,14 +129,7 @@ fn answers() {
         ),
         ("a redirect to https", redirect("https://HERE/"), TO_HTTPS),
         ("a redirect to ftp", redirect("ftp://HERE/"), "unready (redirect to a scheme that is not http)"),
-        ("a Location that does not parse", redirect("http://%zz/"), "unready (malformed Location)"),
-        ("a Location with a port that is none", redirect("http://HERE:x/"), "unready (malformed Location)"),
         ("a Location with a bad escape", redirect("/%zz"), "unready (malformed Location)"),
-        ("another host by another name", redirect("http://127.0.0.2/"), ELSEWHERE),
-        ("a redirect to no authority", redirect("file:///x"), ELSEWHERE),
-        ("the first Location counts", redirect("http://example.com/\r\nLocation: /"), ELSEWHERE),
-        ("a loop", redirect("/"), "unready (more than 9 redirects)"),
-        ("300 is not followed", b"HTTP/1.1 300 X\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n".to_vec(), "ready (300)"),
         (
             "another host, whose body stalls",
             b"HTTP/1.1 302 X\r\nLocation: http://example.com/\r\nContent-Length: 1\r\n\r\n^".to_vec(),
@@ -196,11 +138,6 @@ fn answers() {
         (
             "another host, whose body breaks off",
             b"HTTP/1.1 302 X\r\nLocation: http://example.com/\r\nContent-Length: 1\r\n\r\n".to_vec(),
-            BROKEN_OFF,
-        ),
-        (
-            "https, whose body breaks off",
-            b"HTTP/1.1 302 X\r\nLocation: https://HERE/\r\nContent-Length: 1\r\n\r\n".to_vec(),
             BROKEN_OFF,
         ),
         (
@@ -228,18 +165,9 @@ fn redirects_are_followed() {
         ("303", by(303), FOLLOWED),
         ("307", by(307), FOLLOWED),
         ("308", by(308), FOLLOWED),
-        ("300", by(300), "ready (300)"),
         ("304", by(304), "ready (304)"),
         ("a path", to("/x"), FOLLOWED),
-        ("a relative path", to("x"), FOLLOWED),
-        ("a path upwards", to("../x"), FOLLOWED),
-        ("a query", to("?x"), FOLLOWED),
-        ("a fragment", to("#x"), FOLLOWED),
         ("a URL", to("http://HERE/x"), FOLLOWED),
-        ("a URL in capitals", to("HTTP://HERE/x"), FOLLOWED),
-        ("a URL without its scheme", to("//HERE/x"), FOLLOWED),
-        ("a URL without a path", to("http://HERE"), FOLLOWED),
-        ("a URL with a user", to("http://user:pass@HERE/"), FOLLOWED),
         (
             "after informational ones",
             vec![[b"HTTP/1.1 103 X\r\n\r\n", &redirect("/x")[..]].concat(), teapot.clone()],
@@ -373,7 +301,7 @@ fn what_says_nothing_ends_no_drain() {
     each(&rows, |(url, why, timeout)| {
         let eager = ["--assume-ready", "--min=0", "--threshold=1", "--period=50ms", "--timeout", timeout];
         let run = run(&[&["2", "--until-unready", url], &eager[..]].concat());
-        assert!(run.status == 0 && run.lasted(2000) && run.says("slept 2"), "{url}: {run:?}");
+        assert!(run.status == 0 && run.slept(2000), "{url}: {run:?}");
         assert!(run.says(&format!("{url} is not known ({why})")), "{url}: {run:?}");
     });
     // The same drain, and evidence.
