@@ -39,7 +39,7 @@ fn durations() {
         (&["1.2.3"], "'1.2.3' is not a number"),
         (&["20 s"], "'20 s' has no number before its unit"),
         (&["1m30"], "'1m30' ends in a number without a unit"),
-        (&["0.5ns"], "'0.5ns' is finer than can be held"),
+        (&["0.5ns"], "'0.5ns' has too many decimals"),
         (&["\u{ff15}"], "'\\xef\\xbc\\x95' has no number"),
         (&["1M"], "'1M' is more than 30 days: M is a month"),
         (&["31d"], "'31d' is more than 30 days: for a sleep without end"),
@@ -245,7 +245,7 @@ fn variables() {
     assert!(check(&["20", "--until-unready=http://localhost/$$(TIME)$TIME$"]).stdout.contains("/$(TIME)$TIME$ is"));
     let long = "$(LONG)".repeat(21); // one more than fit in 2 MiB
     let too_long = run_command(program(&["--check", "20", &long]).env("LONG", "x".repeat(100_000)));
-    assert!(too_long.status == 2 && too_long.says("becomes longer than 2 MiB by its variables"), "{too_long:?}");
+    assert!(too_long.status == 2 && too_long.says("becomes longer than 2 MiB with its variables"), "{too_long:?}");
     let rows: &[&[&str]] = &[
         &["20", "--min", "$(TYPO)"],
         &["20", "--min=$(TYPO)"],
