@@ -53,8 +53,8 @@ def svg(rows):
     return picture("Rolling restarts: failed requests and seconds per pod", y + LINE / 2, shapes)
 
 
-MEDIAN_AT, MOST_AT, SCALE_AT = 215, 285, 350  # where the figures are, and second 0
-SECOND = 36  # pixels from one second to the next
+MEDIAN_AT, MOST_AT, SCALE_AT = 240, 305, 370  # where the figures are, and second 0
+SECOND = 34  # pixels from one second to the next
 MIN = 5  # seconds: what `--min` is unless told otherwise
 
 
