@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: arguments, a validated plan, the drain, an exit status. `main.rs` shows that on a page. After it, read:
 //!
-//! 1. [`cli`]: what was typed (`options`, `args`), and what is meant (`plan`).
+//! 1. [`cli`]: what was typed (`options`, `args`, `variables`, `duration`), and what is meant (`plan`).
 //! 2. [`drain`]: the rules, as a state machine in virtual time. [`run`] drives it with the real clock, and writes the log.
 //! 3. [`watch`]: what can be watched, one file and one match arm each.
 //! 4. [`http`], [`grpc`]: the protocols, judged from bytes. [`net`]: URLs, connections, the kernel's list of connections.
@@ -11,7 +11,8 @@
 //!
 //! Where to make a change:
 //!
-//! - An option: a row in `cli/options.rs`, an arm in `Plan::take` in `cli/plan.rs`.
+//! - An option: a variant and a row in `cli/options.rs`, an arm in `Plan::take` in `cli/plan.rs`, a row in the README's table. The tests of
+//!   `tests/it/cli.rs` and `tidy.rs` count them, and `tests/fuzz/dictionaries/line` lists them.
 //! - A kind of watch: a file in `watch/`, and an arm in each match on `Target` in `watch/mod.rs`, which says more.
 //! - When to end: `drain.rs` decides, and `Held` there says what kept the drain from ending early.
 //! - A log line: `run.rs` has the first and last line and each change. The words in brackets are `Reason` in `watch/mod.rs`.

@@ -20,12 +20,14 @@ pub fn drain(plan: &Plan) -> i32 {
     let mut drain = Drain::new(plan.rules.clone(), plan.watches.len(), plan.requests.len());
     let mut status = exit::OK;
     let mut checker = Checker::new(&plan.headers, plan.idle_after);
+    let mut is_cut_off = false;
     let mut histories: Vec<History> = plan.watches.iter().map(History::new).collect();
     let end = loop {
         match drain.next(elapsed()) {
             Step::Check { watch, deadline } => {
                 let verdict = checker.check(&plan.watches[watch].target, deadline);
-                if drain.checked(elapsed(), verdict.finding) {
+                is_cut_off = !drain.checked(elapsed(), verdict.finding);
+                if !is_cut_off {
                     histories[watch].update(verdict);
                 }
             }
@@ -58,7 +60,11 @@ pub fn drain(plan: &Plan) -> i32 {
         End::Drained => log::info(format_args!("drained after {took}")),
         End::Elapsed(Held::Nothing) => log::info(format_args!("slept {took}")),
         End::Elapsed(held) => {
-            log::info(format_args!("slept {took} in full: {}", WhatHeld { held, plan, histories: &histories }));
+            let cut_off = if is_cut_off { "; DURATION cut one more check off" } else { "" };
+            log::info(format_args!(
+                "slept {took} in full: {}{cut_off}",
+                WhatHeld { held, plan, histories: &histories }
+            ));
         }
     }
     status

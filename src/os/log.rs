@@ -48,7 +48,7 @@ pub fn reserve_stdio() {
     let mut standard = [STDIN, STDOUT, STDERR].map(|fd| PollFd { fd, events: 0, revents: 0 });
     let _ = sys::poll_all(&mut standard, Duration::ZERO);
     for _closed in standard.iter().filter(|polled| polled.revents & sys::POLLNVAL != 0) {
-        std::mem::forget(OpenOptions::new().read(true).custom_flags(sys::O_PATH).open("/"));
+        std::mem::forget(sys::open_path(c"/"));
     }
 }
 

@@ -52,7 +52,7 @@ pub const STDOUT: RawFd = 1;
 pub const STDERR: RawFd = 2;
 
 pub const O_NONBLOCK: i32 = 0o4000;
-pub const O_PATH: i32 = 0o10_000_000;
+const O_PATH: i32 = 0o10_000_000;
 const O_CLOEXEC: i32 = 0o2_000_000;
 
 pub const AF_UNSPEC: u16 = 0;
@@ -153,6 +153,7 @@ unsafe extern "C" {
     fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isize;
     fn write(fd: c_int, buffer: *const c_void, length: usize) -> isize;
     fn pwritev2(fd: c_int, parts: *const IoVec, count: c_int, offset: i64, flags: c_int) -> isize;
+    fn open(path: *const c_char, flags: c_int, ...) -> c_int;
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     fn connect(fd: c_int, address: *const c_void, length: c_uint) -> c_int;
     fn getsockname(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
@@ -242,6 +243,16 @@ unsafe fn owned(result: c_int) -> Result<OwnedFd, Errno> {
 /// Makes a string for the kernel: EINVAL if it has a NUL.
 fn c_string(bytes: &[u8]) -> Result<Vec<u8>, Errno> {
     if bytes.contains(&0) { Err(EINVAL) } else { Ok([bytes, b"\0"].concat()) }
+}
+
+/// Opens a path as no more than a place: O_PATH of open(2), which asks for no permission on what is there. std takes that flag
+/// away under musl, where it is a part of O_ACCMODE.
+///
+/// # Errors
+/// Those of open(2).
+pub fn open_path(path: &CStr) -> Result<OwnedFd, Errno> {
+    // SAFETY: the path ends in NUL. The descriptor is new.
+    unsafe { owned(open(path.as_ptr(), O_PATH | O_CLOEXEC)) }
 }
 
 /// Calls socket(2): non-blocking, and closed on exec.

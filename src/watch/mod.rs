@@ -1,7 +1,8 @@
 //! What can be watched. [`Checker::check`] checks a [`Target`] once, by a deadline, and returns a [`Verdict`].
 //!
 //! A new kind of watch is a file here and an arm in each match on [`Target`], which the compiler then names. Look too at what
-//! `cli::plan` says of [`Target::Idle`] alone. [`Target::parse`] reads a URL's scheme; an option of its own belongs into `cli`.
+//! `cli::plan` says of [`Target::Idle`] alone, and at the fuzzer's properties. [`Target::parse`] reads a URL's scheme; an option of its
+//! own belongs into `cli`. A check must be back by its deadline: what may block in the kernel goes into an `os::sys::Child`.
 
 mod accept;
 mod grpc;
@@ -69,10 +70,11 @@ impl Target {
 
 impl fmt::Display for Watch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Target::Idle(_) = self.target {
-            f.write_str("port ")?;
+        let text = Bytes(self.text);
+        match self.target {
+            Target::Http(_) | Target::Accept(_) | Target::Grpc(_) => text.fmt(f),
+            Target::Idle(_) => write!(f, "port {text}"),
         }
-        Bytes(self.text).fmt(f)
     }
 }
 

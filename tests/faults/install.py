@@ -47,6 +47,14 @@ def _():
         assert precious.read_text() == "untouched" and not missing.exists()
 
 
+@row("--install into a directory that its user may not list")
+def _():
+    with folder() as place:
+        place.chmod(0o333)
+        drain("--install", place, "1s", through=("setpriv", "--reuid=65532", "--clear-groups")).expect("installed")
+        assert is_whole(place / "drain-sleep")
+
+
 @row("--install over a hard link leaves the other name as it is")
 def _():
     with folder() as place:

@@ -228,10 +228,12 @@ fn the_last_line_says_what_held_it() {
     let listening = TcpListener::bind("127.0.0.1:0").unwrap();
     let idle = listening.local_addr().unwrap().port().to_string();
     let ready = url(answers(&[200]).0);
+    let silent = format!("http://{}/", serve(|_, mut stream| hold(&mut stream)));
     let rows: &[(&[&str], &str)] = &[
         (&["--until-idle", &idle, "--min", "9"], "all that is watched had drained, but --min is 9s"),
         (&["--until-idle", &idle, "--threshold", "1000"], "all that is watched had drained, but only at "),
         (&["--until-idle", &idle, "--until-unready", &ready], &format!("{ready} was ready (200) at the last check")),
+        (&["--until-unready", &silent], "no check of it was finished; DURATION cut one more check off"),
     ];
     each(rows, |(arguments, why)| {
         let min: &[&str] = if arguments.contains(&"--min") { &[] } else { &["--min", "0"] };
