@@ -49,12 +49,12 @@ pub enum Held {
     Nothing,
     /// This watch was never ready, so it could not stop being ready.
     NeverReady { watch: usize },
+    /// A request of `--get` or `--post` took until DURATION, or there was no time left to send one.
+    Requests,
     /// This watch had not drained at its last check: it was still ready or busy, or the check said nothing.
     NotDrained { watch: usize },
     /// All had drained, but in fewer rounds in a row than the threshold.
     Threshold { agreed: u32 },
-    /// All had drained, but a request of `--get` or `--post` had not been sent.
-    Requests,
     /// All had drained, and `--min` had not passed.
     Min,
 }
@@ -81,6 +81,8 @@ pub struct Drain {
     agreed: u32,
     requests: usize,
     requested: usize,
+    /// The last request was answered, or given up, when DURATION had passed.
+    request_lasted: bool,
 }
 
 /// What is known of one watch.
@@ -108,6 +110,7 @@ impl Drain {
             agreed: 0,
             requests,
             requested: 0,
+            request_lasted: false,
             rules,
         }
     }
@@ -169,8 +172,9 @@ impl Drain {
     }
 
     /// Takes in that the request that [`Drain::next`] has asked for was sent, or has failed.
-    pub fn requested(&mut self) {
+    pub fn requested(&mut self, now: Duration) {
         self.requested += 1;
+        self.request_lasted = now >= self.rules.duration;
     }
 
     /// Returns how many requests were sent or have failed.
@@ -184,12 +188,12 @@ impl Drain {
             Held::Nothing
         } else if let Some(watch) = first(|watched| !watched.was_ready) {
             Held::NeverReady { watch }
+        } else if self.request_lasted || self.requested < self.requests {
+            Held::Requests
         } else if let Some(watch) = first(|watched| !watched.drained) {
             Held::NotDrained { watch }
         } else if self.agreed < self.rules.threshold {
             Held::Threshold { agreed: self.agreed }
-        } else if self.requested < self.requests {
-            Held::Requests
         } else {
             Held::Min
         }
@@ -399,7 +403,7 @@ mod tests {
                     assert!(request == sent.len() && deadline > now && deadline <= now + rules.timeout);
                     sent.push(now.as_secs_f64());
                     now = (now + secs(0.1)).min(deadline);
-                    drain.requested();
+                    drain.requested(now);
                 }
                 Step::Sleep { until } => {
                     assert!(until > now && until <= rules.duration, "{until:?}");
@@ -467,7 +471,7 @@ mod tests {
         drain.next(secs(0.0));
         drain.checked(secs(0.0), IDLE);
         assert_eq!(drain.next(secs(0.1)), Step::Request { request: 0, deadline: secs(4.5) });
-        drain.requested();
+        drain.requested(secs(4.5));
         assert_eq!(drain.next(secs(4.5)), Step::End(End::Elapsed(Held::Requests)));
     }
 }

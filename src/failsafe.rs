@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::cli::args::durations_at_least;
 use crate::cli::duration::{FOREVER, Seconds};
 use crate::exit;
 use crate::os::clock::{elapsed, sleep_until};
@@ -15,9 +16,13 @@ use crate::os::{log, sys};
 /// The default of `--min`. A drain lasts at least this long if the command line does not say otherwise.
 pub const DEFAULT_MIN: Duration = Duration::from_secs(5);
 
-/// How long the drain lasts at most, in milliseconds: [`DEFAULT_MIN`] until the command line has been read, 0 for `--check` and
-/// `--install`, `u64::MAX` for a drain without end.
-static DRAIN: AtomicU64 = AtomicU64::new(0);
+/// How long the drain lasts at most, in milliseconds: 0 for `--check` and `--install`, `u64::MAX` for a drain without end, and
+/// [`NOT_READ`] until the command line has been read.
+static DRAIN: AtomicU64 = AtomicU64::new(NOT_READ);
+const NOT_READ: u64 = u64::MAX - 1;
+
+/// The command line, to read the durations from if something goes wrong while it is being read.
+static ARGUMENTS: OnceLock<&[&[u8]]> = OnceLock::new();
 
 /// The signals that end the drain at once. PID 1 gets only signals that it handles: pid_namespaces(7).
 const ENDINGS: [(i32, &str); 4] =
@@ -36,7 +41,6 @@ static IS_UNFINISHED: AtomicBool = AtomicBool::new(false);
 #[allow(unsafe_code)]
 pub fn arm() {
     elapsed();
-    drain_lasts(DEFAULT_MIN);
     for number in [sys::SIGPIPE, sys::SIGTTOU, sys::SIGXFSZ, sys::SIGCHLD] {
         sys::ignore(number);
     }
@@ -50,6 +54,11 @@ pub fn arm() {
     // Our parent may have blocked them, and execve(2) keeps them blocked.
     sys::unblock(&[sys::SIGHUP, sys::SIGINT, sys::SIGQUIT, sys::SIGTERM, sys::SIGABRT]);
     std::panic::set_hook(Box::new(|panic| sleep_out(format_args!("a bug, please report it: {panic}"))));
+}
+
+/// Sets what the command line is, before it is read.
+pub fn arguments_are(arguments: &'static [&'static [u8]]) {
+    let _ = ARGUMENTS.set(arguments);
 }
 
 /// Sets how long the drain lasts, counted from its start, if a bug ends everything else.
@@ -100,6 +109,11 @@ pub fn out_of_memory() -> ! {
 
 /// Sleeps for what is left of the drain. May be called from a signal handler.
 fn sleep_out(what: fmt::Arguments) -> ! {
+    if DRAIN.load(Ordering::Relaxed) == NOT_READ {
+        drain_lasts(DEFAULT_MIN); // should this fail as well
+        let durations = ARGUMENTS.get().and_then(|arguments| durations_at_least(arguments));
+        drain_lasts(durations.unwrap_or(DEFAULT_MIN));
+    }
     let drain = match DRAIN.load(Ordering::Relaxed) {
         u64::MAX => FOREVER,
         millis => Duration::from_millis(millis),

@@ -31,7 +31,9 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     log::reserve_stdio();
     // SAFETY: they are what C's `main` was given.
     let arguments = unsafe { sys::arguments(argc, argv) };
-    run(&arguments)
+    let arguments = arguments.leak();
+    failsafe::arguments_are(arguments);
+    run(arguments)
 }
 
 /// Does what the command line says, and exits there and then: there is nothing to be cleaned up, and no code for it then.

@@ -40,7 +40,7 @@ pub fn drain(plan: &Plan) -> i32 {
                         status = exit::FAILURE;
                     }
                 }
-                drain.requested();
+                drain.requested(elapsed());
             }
             Step::Sleep { until } => sleep_until(until),
             Step::End(end) => break end,
@@ -100,7 +100,7 @@ impl fmt::Display for WhatHeld<'_> {
             Held::Threshold { agreed } => {
                 write!(f, "all that is watched had drained, but only at {agreed} of {threshold} checks in a row")
             }
-            Held::Requests => f.write_str("all that is watched had drained, but a request had not been sent"),
+            Held::Requests => f.write_str("a request took until DURATION, or was not sent"),
             Held::Min => write!(f, "all that is watched had drained, but --min is {}", Seconds(min)),
         }
     }

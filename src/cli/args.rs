@@ -313,7 +313,31 @@ impl<'a> Args<'a> {
     }
 }
 
-/// Returns true if a word looks like an option. `-5` does not: it is a duration with a sign, which is refused as one.
+/// Returns the sum of the durations that are arguments of their own, as far as it can be told without memory: for when the command
+/// line could not be read to its end. Variables are not expanded, and what may be the value of an option does not count.
+pub fn durations_at_least(arguments: &[&[u8]]) -> Option<Duration> {
+    let mut sum = Sum::default();
+    let mut takes_value = false;
+    let mut is_refused = false;
+    for argument in arguments {
+        let skipped = takes_value || is_refused && is_bare_number(argument);
+        (takes_value, is_refused) = (false, false);
+        if is_option(argument) {
+            match find(argument) {
+                Found::Known(known) | Found::Near(known) => takes_value = !known.value.is_empty(),
+                Found::Unknown => is_refused = !argument.contains(&b'='),
+            }
+        } else if !skipped {
+            let _ = sum.add(argument);
+        }
+    }
+    let _ = sum.cap();
+    sum.0
+}
+
+/// Returns true if a word looks like an option, also with the longer dash that word processors make of two. `-5` does not: it is
+/// a duration with a sign, which is refused as one.
 fn is_option(word: &[u8]) -> bool {
-    matches!(word, [b'-', second, ..] if !second.is_ascii_digit() && *second != b'.')
+    let is_dash_of_prose = word.starts_with("\u{2013}".as_bytes()) || word.starts_with("\u{2014}".as_bytes());
+    is_dash_of_prose || matches!(word, [b'-', second, ..] if !second.is_ascii_digit() && *second != b'.')
 }

@@ -94,6 +94,7 @@ impl fmt::Display for Errno {
             6 => "nobody reads it",
             7 => "argument list too long",
             8 => "not an executable of this machine",
+            11 => "too many processes",
             12 => "out of memory",
             13 => "permission denied",
             16 => "busy",

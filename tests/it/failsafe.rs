@@ -17,6 +17,8 @@ fn a_mistake_sleeps_all_the_same() {
         // The sum of what can be read.
         (&["0.3", "--frobnicate"], 300),
         (&["0.3", "-x"], 300),
+        (&["0.3", "\u{2014}until-idle", "8080"], 300),
+        (&["0.3 \u{2013}until-idle 8080"], 300),
         (&["0.1", "bogus", "200ms"], 300),
         (&["0.1 bogus 200ms"], 300),
         (&["", "0.3"], 300),
@@ -219,16 +221,24 @@ fn a_panic_sleeps_what_is_left() {
     assert!(run.says("on purpose\\x0ain two lines"), "{run:?}");
 }
 
-/// Memory that runs out while the command line is read: nothing is known of DURATION yet, so that the default of `--min`
-/// counts. Its limit is one of the process, since nobody who runs this test may make a control group.
+/// Memory that runs out while the command line is read: the durations on it count all the same, and where there is none the
+/// default of `--min`. The limit is one of the process, since not everybody who runs this test may make a control group.
 #[test]
 fn without_memory_it_sleeps_on() {
-    let mut command = Command::new("sh");
     let header = format!("--header=X: {}", "$(A)".repeat(10));
-    command.args(["-c", "ulimit -d 400; exec \"$0\" 0.1 \"$1\"", PROGRAM, &header]).env("A", "x".repeat(100_000));
-    let run = run_command(&mut command);
-    assert!(run.status == 2 && run.lasted(5000), "{run:?}");
-    assert!(run.lines()[0].starts_with("error: out of memory; sleeping for what is left"), "{run:?}");
+    let rows: &[(&[&str], u64, &str)] = &[
+        (&["0.9"], 900, "0.8"),
+        (&["300ms", "--until-idle", "8080", "-p", "8081", "0.5s", "--min=7", "--frobnicate"], 800, "0.7"),
+        (&["--min", "7"], 5000, "4.9"),
+    ];
+    each(rows, |(arguments, millis, left)| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -d 400; exec \"$0\" \"$@\"", PROGRAM, &header]).args(*arguments);
+        let run = run_command(command.env("A", "x".repeat(100_000)));
+        assert!(run.status == 2 && run.lasted(*millis), "{arguments:?}: {run:?}");
+        let told = format!("error: out of memory; sleeping for what is left of the drain, {left}");
+        assert!(run.lines()[0].starts_with(&told), "{arguments:?}: {run:?}");
+    });
 }
 
 /// It needs little, whatever limits it.

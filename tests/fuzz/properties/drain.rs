@@ -23,7 +23,7 @@ pub fn holds(input: &[u8]) {
     let watches = usize::from(input.next() % 4);
     let requests = usize::from(input.next() % 3);
     let mut drain = Drain::new(rules.clone(), watches, requests);
-    let mut model = Model { rules: &rules, watches, requests, requested: 0, rounds: Vec::new() };
+    let mut model = Model { rules: &rules, watches, requests, requested: 0, request_lasted: false, rounds: Vec::new() };
     let mut now = Duration::ZERO;
     for _ in 0..STEPS {
         let step = drain.next(now);
@@ -49,8 +49,9 @@ pub fn holds(input: &[u8]) {
                 assert!(now >= rules.delay);
                 assert!(deadline <= rules.duration && deadline.saturating_sub(now) <= rules.timeout);
                 now = now.saturating_add(time(&mut input));
-                drain.requested();
+                drain.requested(now);
                 model.requested += 1;
+                model.request_lasted = now >= rules.duration;
                 assert_eq!(drain.requests_sent(), model.requested);
             }
             Step::Sleep { until } => {
@@ -90,6 +91,7 @@ struct Model<'a> {
     watches: usize,
     requests: usize,
     requested: usize,
+    request_lasted: bool,
     rounds: Vec<Round>,
 }
 
@@ -147,12 +149,12 @@ impl Model<'_> {
             Held::Nothing
         } else if let Some(watch) = watches.clone().find(|&watch| !self.was_ready(watch, self.rounds.len())) {
             Held::NeverReady { watch }
+        } else if self.request_lasted || self.requested < self.requests {
+            Held::Requests
         } else if let Some(watch) = watches.find(|&watch| !last(watch).is_some_and(|finding| finding.drained)) {
             Held::NotDrained { watch }
         } else if self.agreed() < self.rules.threshold {
             Held::Threshold { agreed: self.agreed() }
-        } else if self.requested < self.requests {
-            Held::Requests
         } else {
             Held::Min
         }
