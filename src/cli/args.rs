@@ -338,6 +338,10 @@ pub fn durations_at_least(arguments: &[&[u8]]) -> Option<Duration> {
 /// Returns true if a word looks like an option, also with the longer dash that word processors make of two. `-5` does not: it is
 /// a duration with a sign, which is refused as one.
 fn is_option(word: &[u8]) -> bool {
-    let is_dash_of_prose = word.starts_with("\u{2013}".as_bytes()) || word.starts_with("\u{2014}".as_bytes());
-    is_dash_of_prose || matches!(word, [b'-', second, ..] if !second.is_ascii_digit() && *second != b'.')
+    match word {
+        [b'-', second, ..] => !second.is_ascii_digit() && *second != b'.',
+        // U+2013 and U+2014 in UTF-8.
+        [0xe2, 0x80, 0x93 | 0x94, ..] => true,
+        _ => false,
+    }
 }
