@@ -54,3 +54,21 @@ impl From<Errno> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most of these no test can bring about.
+    #[test]
+    fn what_errors_say() {
+        let evidence =
+            [sys::ECONNREFUSED, sys::ECONNRESET, sys::EPIPE, sys::ENOENT, sys::ENOTDIR, sys::ELOOP, sys::EPROTOTYPE];
+        assert!(evidence.iter().all(|&error| matches!(error.into(), Failure::Unready(_, None))));
+        let slow = [sys::EHOSTUNREACH, sys::ENETUNREACH, sys::ETIMEDOUT];
+        assert!(slow.iter().all(|&error| matches!(error.into(), Failure::SaysNothing(_))));
+        let local =
+            [Errno(1), Errno(12), Errno(13), Errno(23), Errno(24), Errno(105), sys::EADDRNOTAVAIL, sys::EAFNOSUPPORT];
+        assert!(local.iter().all(|&error| Failure::from(error) == Failure::Local(error)));
+    }
+}

@@ -121,3 +121,23 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8], deadline: Duration) -> Result<us
     }
     Err(sys::ETIMEDOUT.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_list_is_no_evidence() {
+        let verdict = |busy, interrupted| judge(&Activity { listening: true, open: 2, busy, interrupted });
+        for (busy, interrupted, drained, says) in [
+            (0, false, true, "idle (2 open)"),
+            (0, true, false, "busy (the list of connections changed while it was read)"),
+            (1, true, false, "busy (1 of 2 connections)"),
+        ] {
+            let verdict = verdict(busy, interrupted);
+            assert_eq!((verdict.finding.drained, verdict.to_string().as_str()), (drained, says));
+        }
+        let late = check(&mut TcpDiag::Answers, 1, Duration::ZERO, Duration::ZERO);
+        assert_eq!((late.finding.drained, late.to_string().as_str()), (false, "not known (timed out)"));
+    }
+}

@@ -48,6 +48,7 @@ fn durations() {
         (&["--", "--min"], "'--min' follows --"),
         (&["--", "--", "20"], "'--' follows --"),
         (&["20d", "20d"], "the sum of the durations is more than 30 days"),
+        (&["20d", "31d"], "'31d' is more than 30 days"),
         (&["'20s'"], "''20s'' has quotes in it"),
         (&["'20x'"], "''20x'' has an unknown unit"),
     ];
@@ -78,8 +79,10 @@ fn options() {
             "--period=10ms",
             "--timeout=10ms",
             "--threshold=1000",
+            "--assume-ready",
         ],
-        "until tcp://[::1]:9 is unready and port 80 is idle at 1000 checks in a row, one every 0.01s of at most 0.01s",
+        "until tcp://[::1]:9 is unready and port 80 is idle at 1000 checks in a row, one every 0.01s of at most 0.01s, \
+         idle after 3s of silence, assumed to have been ready\n",
     );
     accepted(
         &["20", "--get", URL, "--post", "http://unix:/a:/b"],
@@ -115,6 +118,7 @@ fn options() {
         (&["20", "--delay=21s", "--get", URL], "--delay: '21s' leaves no time"),
         (&["infinity", "--delay=inf", "--get", URL], "--delay: 'inf' leaves no time"),
         (&["20", "--delay=-1", "--get", URL], "--delay: '-1' has a sign"),
+        (&["--delay=5", "--get", URL], "no DURATION"),
         (&["0", "--get", URL], "a DURATION of 0 leaves no time for --get and --post"),
         (&["0", "--post", URL, "--delay=1"], "a DURATION of 0 leaves no time for --get and --post"),
         (&["20", "--header=A: b"], "--header has no HTTP request to go with"),
@@ -124,11 +128,13 @@ fn options() {
         (&["20", "--header=A: b", "--until-unready=localhost:80"], "unknown scheme"),
         (&["20 --until-idle 8080"], "'20 --until-idle 8080' holds several arguments: make each an item of its own"),
         (&["20", "--until-idle 8080"], "'--until-idle 8080' holds several arguments"),
+        (&["20", " --quiet"], "' --quiet' has a sign"),
         (&["20", "--header=X"], "no colon"),
         (&["20", "--header=Connection: x"], "the program's own"),
         (&["20", "--header=content-length: 1"], "the program's own"),
         (&["20", "--header=Transfer-Encoding:"], "the program's own"),
         (&["20", "--header=Host:"], "names no host"),
+        (&["20", "--header=Host: a b"], "names no host"),
         (&["20", "--header=Host: a", "--header=host: b", "--get", URL], "second Host"),
         (&["20", "--header=A: b\r\nC: d"], "control character"),
         (&["20", "--header=A b: c"], "invalid header name"),
@@ -224,6 +230,8 @@ fn urls() {
 
 #[test]
 fn all_mistakes_are_told() {
+    let once = run(&["--check", "20 --until-idle $(NO_SUCH_VARIABLE)"]);
+    assert_eq!(once.lines().len(), 2, "several arguments, and one variable: {once:?}");
     let run = run(&["--check", "1x", "--min=y", "--bogus", "--threshold=0"]);
     assert!(run.status == 2 && run.lines().len() == 4, "{run:?}");
     for about in ["'1x'", "'y'", "--bogus", "--threshold"] {

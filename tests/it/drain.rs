@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::{
-    CLOSED, answers, each, fresh_path, full_tcp_queue, full_unix_queue, hold, read_request, ready_for, run, run_shell,
-    serve, serve_unix, url,
+    CLOSED, answer, answers, each, fresh_path, full_tcp_queue, full_unix_queue, hold, read_request, ready_for, run,
+    run_shell, serve, serve_unix, url,
 };
 
 /// As often as it may be, and with time for the busiest machine to answer.
@@ -20,7 +20,10 @@ fn a_plain_sleep() {
     let run = run(&["0.2", "300ms"]);
     let lines = run.lines();
     assert!(run.status == 0 && run.slept(500) && run.stdout.is_empty(), "{run:?}");
-    assert!(lines.len() == 2 && lines[0] == "sleeping 0.5s" && lines[1].starts_with("slept "), "{lines:?}");
+    assert!(
+        lines.len() == 2 && lines[0] == "sleeping 0.5s" && lines[1].starts_with("slept ") && lines[1].ends_with('s'),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -86,11 +89,24 @@ fn never_ready_sleeps_in_full() {
         let watch = [&["--until-unready", url], &FAST[..]].concat();
         let full = run(&[&["0.8"], &watch[..]].concat());
         assert!(full.status == 0 && full.slept(800), "{full:?}");
-        assert!(full.lines().last().unwrap().contains(&format!("{url} was never ready")), "{full:?}");
+        let last = *full.lines().last().unwrap();
+        assert!(last.contains(&format!("{url} was never ready")), "{full:?}");
+        assert!(last.contains("at the last check it was unready ("), "{full:?}");
         let assumed = run(&[&["60", "--assume-ready"], &watch[..]].concat());
         assert!(assumed.status == 0 && assumed.lasted(200), "{assumed:?}");
         assert!(assumed.lines().last().unwrap().starts_with("drained after"), "{assumed:?}");
     });
+}
+
+/// What is not known is not ready either.
+#[test]
+fn slow_at_first_and_never_ready() {
+    let address = serve(|number, mut stream| {
+        read_request(&mut stream);
+        if number == 0 { hold(&mut stream) } else { answer(&mut stream, 503) }
+    });
+    let run = run(&["1", "--until-unready", &url(address), "--timeout=0.2", "--period=10ms", "--min=0"]);
+    assert!(run.slept(1000) && run.says("is not known (timed out)") && run.says("was never ready"), "{run:?}");
 }
 
 #[test]
@@ -227,13 +243,14 @@ fn a_full_listen_queue_cannot_hold_it() {
 fn the_last_line_says_what_held_it() {
     let listening = TcpListener::bind("127.0.0.1:0").unwrap();
     let idle = listening.local_addr().unwrap().port().to_string();
-    let ready = url(answers(&[200]).0);
-    let silent = format!("http://{}/", serve(|_, mut stream| hold(&mut stream)));
+    let ready = url(answers(&[200, 204]).0);
+    let silent = url(serve(|_, mut stream| hold(&mut stream)));
     let rows: &[(&[&str], &str)] = &[
         (&["--until-idle", &idle, "--min", "9"], "all that is watched had drained, but --min is 9s"),
         (&["--until-idle", &idle, "--threshold", "1000"], "all that is watched had drained, but only at "),
-        (&["--until-idle", &idle, "--until-unready", &ready], &format!("{ready} was ready (200) at the last check")),
         (&["--until-unready", &silent], "no check of it was finished; DURATION cut one more check off"),
+        (&["--until-unready", &silent, "--assume-ready"], &format!("in full: no check of {silent} was finished")),
+        (&["--until-idle", &idle, "--until-unready", &ready], &format!("{ready} was ready (204) at the last check")),
         (&["--until-idle", &idle, "--post", &silent], "a request took until DURATION, or was not sent"),
     ];
     each(rows, |(arguments, why)| {

@@ -78,6 +78,9 @@ fn a_mistake_sleeps_all_the_same() {
         (&["0.1 --until-idle", "8080", "0.2"], 300),
         (&["'0.3 --until-idle 8080'"], 300),
         (&["0.3\n--until-idle\u{a0}8080\n"], 300),
+        (&["0.3\u{a0}--until-idle\u{a0}8080"], 300),
+        (&["0.3 '--until-idle' 8080"], 300),
+        (&["0.3 -- -q", "--min", "8s"], 300),
         (&["0.3 --until-idle $(NO_SUCH_VARIABLE)"], 300),
         (&["x --min 0.3"], 300),
         // What is in quotes.
@@ -188,7 +191,7 @@ fn an_abort_sleeps_what_is_left() {
     running.signal("ABRT");
     let run = running.finish();
     assert!(run.status == 2 && run.lasted(1000), "{run:?}");
-    assert!(run.says("a bug, please report it"), "{run:?}");
+    assert!(run.says("a bug, please report it") && run.says("what is left of the drain, 0."), "{run:?}");
 
     let mut running = start(&mut program(&["infinity"]), Stdio::piped());
     running.line();

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crate::support::{Fresh, PROGRAM, answers, fresh_path, program, run, run_command, run_shell, start};
 
@@ -205,4 +206,20 @@ fn with_everything_closed() {
     let (_folder, path) = folder();
     let run = run_shell(&format!("exec \"$0\" --install {} 20s <&- >&- 2>&-", path("x")));
     assert!(run.status == 0 && is_a_copy(Path::new(&path("x"))), "{run:?}");
+}
+
+/// A signal or a bug that ends it while the copy is tried out leaves the old file or the new one, and no third.
+#[test]
+fn ended_before_its_time() {
+    let words = vec!["0.00001"; 100_000]; // so that it takes a while
+    for (signal, ended) in [("TERM", 143), ("ABRT", 2)] {
+        let (folder, path) = folder();
+        let running = start(program(&["--install", &path("x")]).args(&words), Stdio::piped());
+        let began = Instant::now();
+        while names(&folder).is_empty() && began.elapsed() < Duration::from_secs(30) {}
+        running.signal(signal);
+        let run = running.finish();
+        let left: &[&str] = if run.status == 0 { &["x"] } else { &[] };
+        assert!([0, ended].contains(&run.status) && names(&folder) == left, "{:?}: {run:?}", names(&folder));
+    }
 }

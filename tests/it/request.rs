@@ -1,11 +1,14 @@
 //! `--get` and `--post`: what fails costs the exit status, and not the drain.
 
 use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 
-use crate::support::{CLOSED, answer, each, hold, program, read_request, run, serve, serve_unix, start, url};
+use crate::support::{
+    CLOSED, answer, each, fresh_path, hold, program, read_request, run, serve, serve_unix, start, url,
+};
 
 /// `/N` answers N; the other paths are as their names say.
 fn app(stream: &mut (impl std::io::Read + Write)) {
@@ -54,6 +57,7 @@ fn outcomes() {
     let rows = [
         ("--get", "/200", 0, ": 200"),
         ("--get", "/299", 0, ": 299"),
+        ("--get", "/101", 1, "failed: 101"),
         ("--get", "/300", 1, "failed: 300"),
         ("--get", "/304", 1, "failed: 304"),
         ("--get", "/399", 1, "failed: 399"),
@@ -150,9 +154,38 @@ fn exit_status() {
     let address = serve(|_, mut stream| app(&mut stream));
     for (path, status) in [("/200", 0), ("/303-to-/x", 0), ("/301-to-/x", 1), ("/500", 1)] {
         // Long enough for one exchange on the slowest machine.
-        let run = run(&["3", "--post", &format!("http://{address}{path}"), "--timeout=60"]);
+        let (post, get) = (format!("http://{address}{path}"), format!("http://{address}/200"));
+        let run = run(&["3", "--post", &post, "--get", &get, "--timeout=60"]);
         assert!(run.status == status && run.slept(3000), "{path}: {run:?}");
     }
+}
+
+/// A request that a socket does not take at once is sent by and by, until its time is up.
+#[test]
+fn longer_than_a_socket_is() {
+    let path = fresh_path("nobody-reads");
+    let _listener = UnixListener::bind(&*path).unwrap();
+    let reads = serve_unix(|_, mut stream| {
+        let all = read_request(&mut stream).len() > 480_000;
+        answer(&mut stream, if all { 200 } else { 500 });
+    });
+    let header = format!("--header=A: {}", "x".repeat(120_000));
+    for (socket, timeout, says) in [(&reads, "60", ": 200"), (&path, "0.1", " failed: timed out")] {
+        let get = format!("http://unix:{}:/", socket.display());
+        let arguments = ["infinity", "--get", &get, "--timeout", timeout, &header, &header, &header, &header];
+        let mut running = start(&mut program(&arguments), Stdio::piped());
+        running.line();
+        assert!(running.line().ends_with(&format!("GET {get}{says}")));
+    }
+}
+
+/// The first takes all the time that there is.
+#[test]
+fn no_time_is_left() {
+    let silent = format!("http://{}/", serve(|_, mut stream| hold(&mut stream)));
+    let run = run(&["0.5", "--get", &silent, "--post", &silent, "--timeout=60"]);
+    assert!(run.status == 1 && run.slept(500), "{run:?}");
+    assert!(run.says(&format!("error: POST {silent} failed: no time was left to send it")), "{run:?}");
 }
 
 /// One failure is enough for the exit status, and none keeps the others from being sent: once, in the order of the line.

@@ -43,7 +43,7 @@ fn although_they_were_ignored() {
 #[test]
 fn others_do_not_shorten_it() {
     let rows: &[&[&str]] =
-        &[&["PIPE"], &["XFSZ"], &["WINCH", "CHLD", "URG"], &["STOP", "CONT"], &["STOP", "TSTP", "CONT"]];
+        &[&["PIPE"], &["XFSZ"], &["TTOU"], &["WINCH", "CHLD", "URG"], &["STOP", "CONT"], &["STOP", "TSTP", "CONT"]];
     each(rows, |signals| {
         let running = begun(&["0.8"]);
         for signal in *signals {

@@ -159,6 +159,9 @@ fn redirects_are_followed() {
     };
     let chain = |length: usize| [vec![redirect("/x"); length], vec![teapot.clone()]].concat();
     let broken = b"HTTP/1.1 302 X\r\nLocation: /x\r\nContent-Length: 9\r\n\r\nx".to_vec();
+    let stalls = |length: &str, body: usize| {
+        format!("HTTP/1.1 302 X\r\nLocation: /x\r\n{length}\r\n{}^", "x".repeat(body)).into_bytes()
+    };
     let rows = [
         ("301", by(301), FOLLOWED),
         ("302", by(302), FOLLOWED),
@@ -166,6 +169,7 @@ fn redirects_are_followed() {
         ("307", by(307), FOLLOWED),
         ("308", by(308), FOLLOWED),
         ("304", by(304), "ready (304)"),
+        ("305", by(305), "ready (305)"),
         ("a path", to("/x"), FOLLOWED),
         ("a URL", to("http://HERE/x"), FOLLOWED),
         (
@@ -174,6 +178,8 @@ fn redirects_are_followed() {
             FOLLOWED,
         ),
         ("whose body breaks off", vec![broken, teapot.clone()], FOLLOWED),
+        ("whose body is over 2 KiB, and stalls", vec![stalls("", 2048), teapot.clone()], FOLLOWED),
+        ("and says so beforehand", vec![stalls("Content-Length: 2049\r\n", 0), teapot.clone()], FOLLOWED),
         (
             "whose body stalls",
             vec![b"HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 9\r\n\r\nx^".to_vec()],
