@@ -373,4 +373,5 @@ def holding(source, port, count):
 
 
 def peak_memory(pid):
-    return int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+    """The most address space that it ever had. What is resident has pages of the program's file in it, by chance of what ran."""
+    return int(re.search(r"VmPeak:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
