@@ -265,10 +265,11 @@ def _():
         drain(1, TOO_MUCH, env=VARIABLE, stderr=writer).expect(status=2, at_least=1)
 
 
-@row("RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK of any size: what the kernel starts lasts")
+@row("RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK from 64 KiB: what the kernel starts lasts, and from 4 MiB it is started")
 def _():
     for limit in ("as", "data", "stack"):
-        for size in (0, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20):
+        # With less of a stack, chance decides: where it lies in its first page decides whether the first instructions fit.
+        for size in (64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20):
             # prlimit itself and its libraries must start first.
             trace = free_path()
             limited = shell(f"prlimit --pid=$$ --{limit}={size}; exec")
