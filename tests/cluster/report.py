@@ -84,7 +84,7 @@ def last_requests(pods):
     if not lasts:
         return "–", "–"
     least = "≥ " if any(pod.was_still_asked for pod in pods) else ""
-    return f"{statistics.median(lasts):.1f}", f"{least}{max(lasts):.1f}"
+    return f"{statistics.median(lasts):z.1f}", f"{least}{max(lasts):.1f}"
 
 
 def print_cells(*cells):
