@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::cli::args::durations_at_least;
 use crate::cli::duration::{FOREVER, Seconds};
 use crate::exit;
 use crate::os::clock::{elapsed, sleep_until};
@@ -16,13 +15,8 @@ use crate::os::{log, sys};
 /// The default of `--min`. A drain lasts at least this long if the command line does not say otherwise.
 pub const DEFAULT_MIN: Duration = Duration::from_secs(5);
 
-/// How long the drain lasts at most, in milliseconds: 0 for `--check` and `--install`, `u64::MAX` for a drain without end, and
-/// [`NOT_READ`] until the command line has been read.
-static DRAIN: AtomicU64 = AtomicU64::new(NOT_READ);
-const NOT_READ: u64 = u64::MAX - 1;
-
-/// The command line, to read the durations from if something goes wrong while it is being read.
-static ARGUMENTS: OnceLock<&[&[u8]]> = OnceLock::new();
+/// How long the drain lasts at most, in milliseconds: 0 for `--check` and `--install`, `u64::MAX` for a drain without end.
+static DRAIN: AtomicU64 = AtomicU64::new(DEFAULT_MIN.as_millis() as u64);
 
 /// The signals that end the drain at once. PID 1 gets only signals that it handles: pid_namespaces(7).
 const ENDINGS: [(i32, &str); 4] =
@@ -56,12 +50,7 @@ pub fn arm() {
     std::panic::set_hook(Box::new(|panic| sleep_out(format_args!("a bug, please report it: {panic}"))));
 }
 
-/// Sets what the command line is, before it is read.
-pub fn arguments_are(arguments: &'static [&'static [u8]]) {
-    let _ = ARGUMENTS.set(arguments);
-}
-
-/// Sets how long the drain lasts, counted from its start, if a bug ends everything else.
+/// Sets how long the drain lasts, counted from its start, if a bug ends everything else: [`DEFAULT_MIN`] before that.
 pub fn drain_lasts(duration: Duration) {
     DRAIN.store(duration.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
 }
@@ -109,11 +98,6 @@ pub fn out_of_memory() -> ! {
 
 /// Sleeps for what is left of the drain. May be called from a signal handler.
 fn sleep_out(what: fmt::Arguments) -> ! {
-    if DRAIN.load(Ordering::Relaxed) == NOT_READ {
-        drain_lasts(DEFAULT_MIN); // should this fail as well
-        let durations = ARGUMENTS.get().and_then(|arguments| durations_at_least(arguments));
-        drain_lasts(durations.unwrap_or(DEFAULT_MIN));
-    }
     let drain = match DRAIN.load(Ordering::Relaxed) {
         u64::MAX => FOREVER,
         millis => Duration::from_millis(millis),

@@ -163,10 +163,10 @@ impl<'a> Reader<'a> {
     /// Splits an argument that holds several words with an option among them, so that the words come next, one by one. A value
     /// after `=` may have spaces. Returns false if the argument stays whole.
     fn split(&mut self, word: Word<'a>) -> bool {
-        let Word { text, unexpanded, is_part } = word;
+        let Word { text, unexpanded, .. } = word;
         let end = if text.starts_with(b"--") { text.iter().position(|&b| b == b'=') } else { None };
         let has_spaces = text[..end.unwrap_or(text.len())].iter().any(|b| b.is_ascii_whitespace() || !b.is_ascii());
-        if is_part || !has_spaces {
+        if !has_spaces {
             return false;
         }
         let parts = str::from_utf8(text).unwrap_or_default().split_whitespace();
@@ -191,6 +191,8 @@ pub struct Args<'a> {
     /// `--check` or `--install` was given, even with a bad value. Nothing is drained, so mistakes are fatal at once.
     pub at_once: bool,
     pub mistakes: Mistakes<'a>,
+    /// Neither options nor mistakes are kept, which would take memory.
+    only_durations: bool,
 }
 
 impl<'a> Args<'a> {
@@ -200,6 +202,11 @@ impl<'a> Args<'a> {
     /// there is no other.
     pub fn parse(words: &'a Words<'a>) -> Args<'a> {
         let mut args = Args::default();
+        args.read(words);
+        args
+    }
+
+    fn read(&mut self, words: &'a Words<'a>) {
         let mut reader = Reader::new(words);
         let (mut sum, mut after_refused) = (Sum::default(), Sum::default());
         let mut options_ended = false;
@@ -208,26 +215,26 @@ impl<'a> Args<'a> {
         while let Some(word) = reader.next() {
             let text = word.text;
             let follows_refused = std::mem::take(&mut option_refused);
-            let readable = args.accepts(word);
+            let readable = self.accepts(word);
             if reader.split(word) {
-                args.mistakes.push(Mistake::Argument(text, "holds several arguments: make each an item of its own"));
+                self.add_mistake(Mistake::Argument(text, "holds several arguments: make each an item of its own"));
             } else if !is_option(text) {
-                args.has_operand = true;
+                self.has_operand = true;
                 option_refused = is_option(unquoted(text));
                 let sum = if follows_refused && is_bare_number(text) { &mut after_refused } else { &mut sum };
                 if let Err(why) = sum.add(text) {
                     durations_right = false;
                     if readable {
-                        args.mistakes.push(Mistake::Argument(text, why));
+                        self.add_mistake(Mistake::Argument(text, why));
                     }
                 }
             } else if options_ended {
-                (args.has_operand, option_refused) = (true, true);
-                args.mistakes.push(Mistake::Argument(text, "follows --, which ends the options: put it before"));
+                (self.has_operand, option_refused) = (true, true);
+                self.add_mistake(Mistake::Argument(text, "follows --, which ends the options: put it before"));
             } else if text == b"--" {
                 options_ended = !word.is_part;
             } else {
-                option_refused = !args.take_option(word, readable, &mut reader);
+                option_refused = !self.take_option(word, readable, &mut reader);
             }
         }
         if sum.0.is_none() {
@@ -236,10 +243,21 @@ impl<'a> Args<'a> {
         if let Err(why) = sum.cap()
             && durations_right
         {
-            args.mistakes.push(Mistake::Sum(why));
+            self.add_mistake(Mistake::Sum(why));
         }
-        args.duration = sum.0;
-        args
+        self.duration = sum.0;
+    }
+
+    fn add_mistake(&mut self, mistake: Mistake<'a>) {
+        if !self.only_durations {
+            self.mistakes.push(mistake);
+        }
+    }
+
+    fn add_option(&mut self, option: Opt, value: &'a [u8]) {
+        if !self.only_durations {
+            self.options.push((option, value));
+        }
     }
 
     /// Takes in an option and its value. Returns false if the option was refused and no value was taken after it.
@@ -252,7 +270,7 @@ impl<'a> Args<'a> {
             Found::Near(known) => (known, true),
             Found::Unknown => {
                 if readable {
-                    self.mistakes.push(Mistake::Unknown(name, None));
+                    self.add_mistake(Mistake::Unknown(name, None));
                 }
                 return false;
             }
@@ -262,18 +280,18 @@ impl<'a> Args<'a> {
         let following = if is_flag || equals.is_some() { None } else { reader.next_value() };
         let readable = following.map_or(readable, |value| self.accepts(value));
         if is_near {
-            self.mistakes.push(Mistake::Unknown(name, Some(option)));
+            self.add_mistake(Mistake::Unknown(name, Some(option)));
             return following.is_some(); // the value is skipped, so that it is not taken for a duration
         }
         self.at_once |= matches!(option, Opt::Check | Opt::Install);
         match (is_flag, equals, following) {
-            (true, Some(_), _) => self.mistakes.push(Mistake::Flag(option)),
-            (false, None, None) => self.mistakes.push(Mistake::NoValue(option)),
-            _ if !known.repeatable && self.has(option) => self.mistakes.push(Mistake::Twice(option)),
+            (true, Some(_), _) => self.add_mistake(Mistake::Flag(option)),
+            (false, None, None) => self.add_mistake(Mistake::NoValue(option)),
+            _ if !known.repeatable && self.has(option) => self.add_mistake(Mistake::Twice(option)),
             _ if !readable => {}
-            (_, _, Some(value)) => self.options.push((option, value.text)),
+            (_, _, Some(value)) => self.add_option(option, value.text),
             (_, equals, None) => {
-                self.options.push((option, equals.map_or(b"", |at| &text[at + 1..])));
+                self.add_option(option, equals.map_or(b"", |at| &text[at + 1..]));
                 return true;
             }
         }
@@ -286,10 +304,10 @@ impl<'a> Args<'a> {
         if !word.is_part {
             match word.unexpanded {
                 None => {}
-                Some(variables::Error::Unset(variable)) => self.mistakes.push(Mistake::Unset(word.text, variable)),
+                Some(variables::Error::Unset(variable)) => self.add_mistake(Mistake::Unset(word.text, variable)),
                 Some(variables::Error::TooLong) => {
                     let why = "becomes longer than 2 MiB with its variables: shorten it";
-                    self.mistakes.push(Mistake::Argument(word.text, why));
+                    self.add_mistake(Mistake::Argument(word.text, why));
                 }
             }
         }
@@ -313,26 +331,13 @@ impl<'a> Args<'a> {
     }
 }
 
-/// Returns the sum of the durations that are arguments of their own, as far as it can be told without memory: for when the command
-/// line could not be read to its end. Variables are not expanded, and what may be the value of an option does not count.
-pub fn durations_at_least(arguments: &[&[u8]]) -> Option<Duration> {
-    let mut sum = Sum::default();
-    let mut takes_value = false;
-    let mut is_refused = false;
-    for argument in arguments {
-        let skipped = takes_value || is_refused && is_bare_number(argument);
-        (takes_value, is_refused) = (false, false);
-        if is_option(argument) {
-            match find(argument) {
-                Found::Known(known) | Found::Near(known) => takes_value = !known.value.is_empty(),
-                Found::Unknown => is_refused = !argument.contains(&b'='),
-            }
-        } else if !skipped {
-            let _ = sum.add(argument);
-        }
-    }
-    let _ = sum.cap();
-    sum.0
+/// Returns the sum of the durations that can be read, for a drain whose command line cannot be read to its end. It takes no
+/// memory, since a lack of that may be the reason. So variables are not expanded.
+pub fn durations(arguments: &[&[u8]]) -> Option<Duration> {
+    let words = Words { arguments, expanded: Vec::new() };
+    let mut args = Args { only_durations: true, ..Args::default() };
+    args.read(&words);
+    args.duration
 }
 
 /// Returns true if a word looks like an option, also with the longer dash that word processors make of two. `-5` does not: it is
