@@ -1,10 +1,10 @@
 //! What ends the program before the drain is over. After a panic, an abort or a lack of memory it sleeps for what is left of the
 //! drain, since a bug must not cut the drain short. A signal ends it at once.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, c_char};
 use std::fmt;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::cli::duration::{FOREVER, Seconds};
@@ -24,9 +24,8 @@ const ENDINGS: [(i32, &str); 4] =
 /// The numbers of the signals that end the drain.
 pub const ENDING_SIGNALS: [i32; 4] = [ENDINGS[0].0, ENDINGS[1].0, ENDINGS[2].0, ENDINGS[3].0];
 
-/// The file that [`remove_at_end`] was given.
-static UNFINISHED: OnceLock<CString> = OnceLock::new();
-static IS_UNFINISHED: AtomicBool = AtomicBool::new(false);
+/// The path of the file that [`remove_at_end`] was given; null if there is none, or none any more.
+static UNFINISHED: AtomicPtr<c_char> = AtomicPtr::new(null_mut());
 
 /// Starts the clock of the drain, and sets what signals and panics do.
 ///
@@ -57,21 +56,21 @@ pub fn drain_lasts(duration: Duration) {
 
 /// Removes this file if a signal or a bug ends the program before [`keep_file`] is called. Works for one file only.
 pub fn remove_at_end(path: CString) {
-    let _ = UNFINISHED.set(path);
-    IS_UNFINISHED.store(true, Ordering::Relaxed);
+    UNFINISHED.store(path.into_raw(), Ordering::Relaxed);
 }
 
 /// Keeps the file that [`remove_at_end`] was given.
 pub fn keep_file() {
-    IS_UNFINISHED.store(false, Ordering::Relaxed);
+    UNFINISHED.store(null_mut(), Ordering::Relaxed);
 }
 
 /// Removes the file that [`remove_at_end`] was given, unless it is to be kept. May be called from a signal handler.
+#[allow(unsafe_code)]
 pub fn remove_unfinished() {
-    if let Some(path) = UNFINISHED.get()
-        && IS_UNFINISHED.swap(false, Ordering::Relaxed)
-    {
-        sys::unlink(path);
+    let path = UNFINISHED.swap(null_mut(), Ordering::Relaxed);
+    if !path.is_null() {
+        // SAFETY: it comes from `CString::into_raw`, and nothing frees it.
+        sys::unlink(unsafe { CStr::from_ptr(path) });
     }
 }
 

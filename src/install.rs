@@ -11,6 +11,7 @@ use crate::cli::args::Opt;
 use crate::exit;
 use crate::failsafe;
 use crate::os::log::{self, Bytes, Text};
+use crate::os::process;
 use crate::os::sys::{self, Errno};
 
 const NAME: &str = "drain-sleep";
@@ -76,7 +77,7 @@ fn create_beside(target: &[u8]) -> Result<(CString, File), Errno> {
     loop {
         let mut path = Text(target[..name_at].to_vec());
         let _ = write!(path, ".{NAME}.{number}");
-        let Ok(path) = CString::new(path.0) else { return Err(sys::EINVAL) };
+        let path = CString::new(path.0)?;
         // No signal comes before it is known that the file is ours.
         sys::block(&failsafe::ENDING_SIGNALS);
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(OsStr::from_bytes(path.as_bytes()));
@@ -115,8 +116,10 @@ fn put_in_place(copy: &CStr, target: &[u8]) -> Result<(), Errno> {
 }
 
 /// Runs the copy on the same command line with `--check`, which then installs nothing.
+#[allow(unsafe_code)]
 fn try_out(copy: &CStr, arguments: &[&[u8]], not_run: &dyn Fn(Errno) -> i32) -> Result<i32, Errno> {
     let mut argv = vec![copy.to_bytes(), Opt::Check.name().as_bytes()];
     argv.extend_from_slice(arguments);
-    sys::run_program(&argv, not_run)
+    // SAFETY: this program starts no thread.
+    unsafe { process::run_program(&argv, not_run) }
 }

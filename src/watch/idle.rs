@@ -8,7 +8,8 @@ use crate::drain::Finding;
 use crate::net::connection::wait;
 use crate::net::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG, NO_STATES, ONE_BY_ONE, STATES, TOGETHER, request};
 use crate::os::clock::elapsed;
-use crate::os::sys::{self, AF_NETLINK, Child, POLLIN, SOCK_RAW};
+use crate::os::process::Child;
+use crate::os::sys::{self, AF_NETLINK, POLLIN, SOCK_RAW};
 
 /// Bytes that one read takes, at least 8 KiB. The kernel makes no datagram longer than that or than the reads so far, so that
 /// this need not grow with the number of connections.

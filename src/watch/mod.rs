@@ -2,7 +2,7 @@
 //!
 //! A new kind of watch is a file here and an arm in each match on [`Target`], which the compiler then names. Look too at what
 //! `cli::plan` says of [`Target::Idle`] alone, and at the fuzzer's properties. [`Target::parse`] reads a URL's scheme; an option of its
-//! own belongs into `cli`. A check must be back by its deadline: what may block in the kernel goes into an `os::sys::Child`.
+//! own belongs into `cli`. A check must be back by its deadline: what may block in the kernel goes into an `os::process::Child`.
 
 mod accept;
 mod grpc;
