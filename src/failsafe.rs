@@ -76,8 +76,8 @@ pub fn remove_unfinished() {
 
 /// Ends the program by a signal.
 extern "C" fn end(number: i32) {
-    for (ending, name) in ENDINGS {
-        if number == ending {
+    for (ending, name) in &ENDINGS {
+        if number == *ending {
             log::info(format_args!("ended by {name} after {}", Seconds(elapsed())));
         }
     }

@@ -1,6 +1,5 @@
 //! The command line as it was typed: which options with which values, and how long. `plan` decides what they mean.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::SplitWhitespace;
 use std::time::Duration;
@@ -91,7 +90,7 @@ pub struct Words<'a> {
 /// The index of an argument, and the argument with its variables expanded.
 struct Expanded<'a> {
     index: usize,
-    text: Result<Cow<'a, [u8]>, variables::Error<'a>>,
+    text: Result<Vec<u8>, variables::Error<'a>>,
 }
 
 /// Expands the variables in a command line.
@@ -144,7 +143,7 @@ impl<'a> Reader<'a> {
         let (text, unexpanded) = match self.words.expanded.get(self.next_expanded) {
             Some(expanded) if expanded.index == index => {
                 self.next_expanded += 1;
-                expanded.text.as_ref().map_or_else(|error| (*argument, Some(error)), |text| (&**text, None))
+                expanded.text.as_ref().map_or_else(|error| (*argument, Some(error)), |text| (text.as_slice(), None))
             }
             _ => (*argument, None),
         };

@@ -55,7 +55,7 @@ static FIELDS: [(&str, &str); 6] = [
 pub fn request(authority: &[u8], service: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
     hpack::encode(&mut block, ":authority", authority);
-    for (name, value) in FIELDS {
+    for (name, value) in &FIELDS {
         hpack::encode(&mut block, name, value.as_bytes());
     }
     let mut out = PREFACE.to_vec();

@@ -95,12 +95,11 @@ pub fn exchange(
         let mut connection = connect(&url.endpoint, deadline)?;
         connection.send(&request(method, &url.target, host, headers))?;
         let mut response = Response { connection, bytes: Vec::new(), ended: false };
-        let head = response.head()?;
+        let mut head = response.head()?;
         let mut redirect = None;
         if matches!(head.status, 301 | 302 | 303 | 307 | 308) {
-            let location = head.location.clone().unwrap_or_default();
-            let mut next = url.clone();
-            redirect = Some(match resolve(&mut next, first_host, &location)? {
+            let location = head.location.take().unwrap_or_default();
+            redirect = Some(match resolve(&mut url, first_host, &location)? {
                 _ if location.is_empty() => NotFollowed::Nowhere,
                 Redirect::Follow { absolute } if method == Method::Get || matches!(head.status, 307 | 308) => {
                     // The body of a redirect may be broken, but it must not stall.
@@ -112,10 +111,9 @@ pub fn exchange(
                         return Err(failure);
                     }
                     custom_host = custom_host.filter(|_| !absolute);
-                    url = next;
                     continue;
                 }
-                Redirect::Follow { .. } => NotFollowed::SameHost(location, next),
+                Redirect::Follow { .. } => NotFollowed::SameHost(location, url),
                 Redirect::OtherScheme => return Err(Failure::unready("redirect to a scheme that is not http")),
                 Redirect::OtherHost => NotFollowed::OtherHost(location),
                 Redirect::Tls => NotFollowed::Tls(location),
