@@ -12,12 +12,9 @@ use crate::net::url::GrpcUrl;
 /// window, so that this client never has to.
 const RESPONSE_MAX: usize = 65_535;
 
-pub fn check(url: &GrpcUrl, deadline: Duration) -> Verdict {
-    match status(url, deadline) {
-        Ok(SERVING) => Verdict::ready(Reason::Words(serving_status(SERVING))),
-        Ok(status) => Verdict::unready(Reason::Words(serving_status(status))),
-        Err(failure) => failure.into(),
-    }
+pub fn check(url: &GrpcUrl, deadline: Duration) -> Result<Verdict, Failure> {
+    let status = status(url, deadline)?;
+    Ok(Verdict::answered(status == SERVING, Reason::Words(serving_status(status))))
 }
 
 fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {

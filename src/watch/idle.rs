@@ -56,16 +56,16 @@ fn ask() -> Result<(), sys::Errno> {
 }
 
 pub fn check(tcp_diag: &mut TcpDiag, port: u16, idle_after: Duration, deadline: Duration) -> Verdict {
-    match tcp_diag.answers(deadline) {
-        Ok(()) => {}
-        Err(sys::ETIMEDOUT) => return Verdict::unknown(Reason::Words("the kernel is still loading tcp_diag")),
-        Err(errno) => return Verdict::unknown(Reason::NoList(errno.into())),
-    }
-    match activity(port, STATES, idle_after, deadline) {
-        Ok(activity) => judge(&activity),
-        Err(Error::Refused(sys::ETIMEDOUT)) => Verdict::unknown(Reason::Words("timed out")),
-        Err(error) => Verdict::unknown(Reason::NoList(error)),
-    }
+    let why = match tcp_diag.answers(deadline) {
+        Ok(()) => match activity(port, STATES, idle_after, deadline) {
+            Ok(activity) => return judge(&activity),
+            Err(Error::Refused(sys::ETIMEDOUT)) => Reason::Words("timed out"),
+            Err(error) => Reason::NoList(error),
+        },
+        Err(sys::ETIMEDOUT) => Reason::Words("the kernel is still loading tcp_diag"),
+        Err(errno) => Reason::NoList(errno.into()),
+    };
+    Verdict::unknown(why)
 }
 
 fn judge(activity: &Activity) -> Verdict {
