@@ -174,14 +174,11 @@ impl fmt::Display for Seconds {
             return f.write_str("infinity");
         }
         u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX).fmt(f)?; // 136 years
-        let mut fraction = self.0.subsec_millis();
-        let mut width = 3;
-        while width > 0 && fraction.is_multiple_of(10) {
-            fraction /= 10;
-            width -= 1;
-        }
-        if width > 0 {
-            write!(f, ".{fraction:0width$}")?;
+        let mut millis = self.0.subsec_millis();
+        f.write_str(if millis > 0 { "." } else { "" })?;
+        while millis > 0 {
+            (millis / 100).fmt(f)?;
+            millis = millis % 100 * 10;
         }
         f.write_str("s")
     }

@@ -35,9 +35,11 @@ pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redire
         return Err(MALFORMED);
     }
     let (location, fragment) = split_once(location, b'#').unwrap_or((location, b""));
-    percent_decode(fragment).ok_or(MALFORMED)?;
     let (scheme, rest) = split_scheme(location)?;
     let (path, query) = split_before(rest, b'?');
+    if !is_encoded(fragment) {
+        return Err(MALFORMED);
+    }
 
     let opaque = scheme.is_some() && !path.starts_with(b"/"); // `mailto:…`
     if opaque {
@@ -50,29 +52,30 @@ pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redire
         Some(after) if scheme.is_some() || !after.starts_with(b"/") => split_before(after, b'/'),
         _ => (&b""[..], path),
     };
-    percent_decode(path).ok_or(MALFORMED)?;
+    if !is_encoded(path) {
+        return Err(MALFORMED);
+    }
     let path = &escaped_path(path);
     let is = |name: &[u8]| scheme.is_some_and(|s| s.eq_ignore_ascii_case(name));
-    let (name, port) = host_and_port(authority, is(b"http") || is(b"https"))?;
+    let (is_http, is_https) = (is(b"http"), is(b"https"));
+    let (name, port) = host_and_port(authority, is_http || is_https)?;
 
     let names_host = scheme.is_some() || !authority.is_empty();
     if names_host && name != hostname(host) {
         return Ok(Redirect::OtherHost);
     }
-    if is(b"https") {
+    if is_https {
         return Ok(Redirect::Tls);
     }
-    if scheme.is_some() && !is(b"http") {
+    if scheme.is_some() && !is_http {
         return Ok(Redirect::OtherScheme);
     }
 
     let (base, base_query) = split_before(&url.target, b'?');
     url.target = if names_host {
         request_target(b"", path, query)
-    } else if path.is_empty() && query.is_empty() {
-        request_target(base, path, base_query)
     } else {
-        request_target(base, path, query)
+        request_target(base, path, if path.is_empty() && query.is_empty() { base_query } else { query })
     };
     if names_host {
         url.authority = authority.rsplit(|&b| b == b'@').next().unwrap_or_default().to_vec();
@@ -84,6 +87,11 @@ pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redire
         }
     }
     Ok(Redirect::Follow { absolute: scheme.is_some() })
+}
+
+/// Returns true if each `%` has its two hexadecimal digits.
+fn is_encoded(text: &[u8]) -> bool {
+    percent_decode(text).is_some()
 }
 
 /// Splits off the scheme: `getScheme` of Go's `net/url`.
@@ -103,7 +111,7 @@ fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), &'
         None => (&b""[..], authority),
     };
     let user_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(b);
-    if !user.iter().all(user_byte) || percent_decode(user).is_none() {
+    if !user.iter().all(user_byte) || !is_encoded(user) {
         return Err(MALFORMED);
     }
     let bracketed = host.starts_with(b"[");
@@ -139,7 +147,7 @@ fn host_byte(b: &u8) -> bool {
 
 /// Returns true if each `%XX` in a host stands for a byte outside ASCII or for `%`, as Go requires.
 fn host_escapes(name: &[u8]) -> bool {
-    percent_decode(name).is_some()
+    is_encoded(name)
         && name.iter().enumerate().all(|(at, &b)| b != b'%' || name[at + 1] >= b'8' || name[at..].starts_with(b"%25"))
 }
 
