@@ -190,8 +190,6 @@ pub struct Args<'a> {
     /// `--check` or `--install` was given, even with a bad value. Nothing is drained, so mistakes are fatal at once.
     pub at_once: bool,
     pub mistakes: Mistakes<'a>,
-    /// Neither options nor mistakes are kept, which would take memory.
-    only_durations: bool,
 }
 
 impl<'a> Args<'a> {
@@ -200,25 +198,54 @@ impl<'a> Args<'a> {
     /// A bare number that follows a refused option may be that option's value, such as a port. It counts as a duration only if
     /// there is no other.
     pub fn parse(words: &'a Words<'a>) -> Args<'a> {
-        let mut args = Args::default();
-        args.read(words);
-        args
+        read(words, false)
     }
 
-    fn read(&mut self, words: &'a Words<'a>) {
-        let mut reader = Reader::new(words);
+    /// Returns true if the command line describes a drain. With `--install` it need not.
+    pub fn mentions_drain(&self) -> bool {
+        let about_drain = |(option, _): &(Opt, _)| !matches!(option, Opt::Install | Opt::Check | Opt::Quiet);
+        !self.has(Opt::Install) || self.has_operand || self.options.iter().any(about_drain)
+    }
+
+    /// Returns true if the option is on the command line.
+    pub fn has(&self, option: Opt) -> bool {
+        self.value(option).is_some()
+    }
+
+    /// Returns the first value of an option that is on the command line.
+    pub fn value(&self, wanted: Opt) -> Option<&'a [u8]> {
+        self.options.iter().find(|(option, _)| *option == wanted).map(|(_, value)| *value)
+    }
+}
+
+fn read<'a>(words: &'a Words<'a>, only_durations: bool) -> Args<'a> {
+    let mut walk = Walk { reader: Reader::new(words), args: Args::default(), only_durations };
+    walk.to_end();
+    walk.args
+}
+
+/// Reads the words one after another, and collects what they say.
+struct Walk<'a> {
+    reader: Reader<'a>,
+    args: Args<'a>,
+    /// Neither options nor mistakes are kept, which would take memory.
+    only_durations: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn to_end(&mut self) {
         let (mut sum, mut after_refused) = (Sum::default(), Sum::default());
         let mut options_ended = false;
         let mut option_refused = false;
         let mut durations_right = true;
-        while let Some(word) = reader.next() {
+        while let Some(word) = self.reader.next() {
             let text = word.text;
             let follows_refused = std::mem::take(&mut option_refused);
             let readable = self.accepts(word);
-            if reader.split(word) {
+            if self.reader.split(word) {
                 self.add_mistake(Mistake::Argument(text, "holds several arguments: make each an item of its own"));
             } else if !is_option(text) {
-                self.has_operand = true;
+                self.args.has_operand = true;
                 option_refused = is_option(unquoted(text));
                 let sum = if follows_refused && is_bare_number(text) { &mut after_refused } else { &mut sum };
                 if let Err(why) = sum.add(text) {
@@ -228,12 +255,12 @@ impl<'a> Args<'a> {
                     }
                 }
             } else if options_ended {
-                (self.has_operand, option_refused) = (true, true);
+                (self.args.has_operand, option_refused) = (true, true);
                 self.add_mistake(Mistake::Argument(text, "follows --, which ends the options: put it before"));
             } else if text == b"--" {
                 options_ended = !word.is_part;
             } else {
-                option_refused = !self.take_option(word, readable, &mut reader);
+                option_refused = !self.take_option(word, readable);
             }
         }
         if sum.0.is_none() {
@@ -244,23 +271,23 @@ impl<'a> Args<'a> {
         {
             self.add_mistake(Mistake::Sum(why));
         }
-        self.duration = sum.0;
+        self.args.duration = sum.0;
     }
 
     fn add_mistake(&mut self, mistake: Mistake<'a>) {
         if !self.only_durations {
-            self.mistakes.push(mistake);
+            self.args.mistakes.push(mistake);
         }
     }
 
     fn add_option(&mut self, option: Opt, value: &'a [u8]) {
         if !self.only_durations {
-            self.options.push((option, value));
+            self.args.options.push((option, value));
         }
     }
 
     /// Takes in an option and its value. Returns false if the option was refused and no value was taken after it.
-    fn take_option(&mut self, word: Word<'a>, readable: bool, reader: &mut Reader<'a>) -> bool {
+    fn take_option(&mut self, word: Word<'a>, readable: bool) -> bool {
         let text = word.text;
         let equals = text.iter().position(|&b| b == b'=').filter(|_| text.starts_with(b"--"));
         let name = &text[..equals.unwrap_or(text.len())];
@@ -276,17 +303,17 @@ impl<'a> Args<'a> {
         };
         let option = known.option;
         let is_flag = known.value.is_empty();
-        let following = if is_flag || equals.is_some() { None } else { reader.next_value() };
+        let following = if is_flag || equals.is_some() { None } else { self.reader.next_value() };
         let readable = following.map_or(readable, |value| self.accepts(value));
         if is_near {
             self.add_mistake(Mistake::Unknown(name, Some(option)));
             return following.is_some(); // the value is skipped, so that it is not taken for a duration
         }
-        self.at_once |= matches!(option, Opt::Check | Opt::Install);
+        self.args.at_once |= matches!(option, Opt::Check | Opt::Install);
         match (is_flag, equals, following) {
             (true, Some(_), _) => self.add_mistake(Mistake::Flag(option)),
             (false, None, None) => self.add_mistake(Mistake::NoValue(option)),
-            _ if !known.repeatable && self.has(option) => self.add_mistake(Mistake::Twice(option)),
+            _ if !known.repeatable && self.args.has(option) => self.add_mistake(Mistake::Twice(option)),
             _ if !readable => {}
             (_, _, Some(value)) => self.add_option(option, value.text),
             (_, equals, None) => {
@@ -312,31 +339,13 @@ impl<'a> Args<'a> {
         }
         word.unexpanded.is_none()
     }
-
-    /// Returns true if the command line describes a drain. With `--install` it need not.
-    pub fn mentions_drain(&self) -> bool {
-        let about_drain = |(option, _): &(Opt, _)| !matches!(option, Opt::Install | Opt::Check | Opt::Quiet);
-        !self.has(Opt::Install) || self.has_operand || self.options.iter().any(about_drain)
-    }
-
-    /// Returns true if the option is on the command line.
-    pub fn has(&self, option: Opt) -> bool {
-        self.value(option).is_some()
-    }
-
-    /// Returns the first value of an option that is on the command line.
-    pub fn value(&self, wanted: Opt) -> Option<&'a [u8]> {
-        self.options.iter().find(|(option, _)| *option == wanted).map(|(_, value)| *value)
-    }
 }
 
 /// Returns the sum of the durations that can be read, for a drain whose command line cannot be read to its end. It takes no
 /// memory, since a lack of that may be the reason. So variables are not expanded.
 pub fn durations(arguments: &[&[u8]]) -> Option<Duration> {
     let words = Words { arguments, expanded: Vec::new() };
-    let mut args = Args { only_durations: true, ..Args::default() };
-    args.read(&words);
-    args.duration
+    read(&words, true).duration
 }
 
 /// Returns true if a word looks like an option, also with the longer dash that word processors make of two. `-5` does not: it is

@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::sys::{
-    ECHILD, EINTR, Errno, O_CLOEXEC, O_NONBLOCK, POLLOUT, SIGCHLD, SIGKILL, STDOUT, done, exit, poll_one, read_some, reset,
-    write_some,
+    ECHILD, EINTR, Errno, O_CLOEXEC, O_NONBLOCK, POLLOUT, SIGCHLD, SIGKILL, STDOUT, done, exit, poll_one, read_some,
+    reset, write_some,
 };
 
 // Functions of musl, which std links anyway. The types are those of 64-bit Linux.
