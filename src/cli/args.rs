@@ -220,7 +220,7 @@ impl<'a> Args<'a> {
 
 fn read<'a>(words: &'a Words<'a>, only_durations: bool) -> Args<'a> {
     let mut walk = Walk { reader: Reader::new(words), args: Args::default(), only_durations };
-    walk.to_end();
+    walk.read_words();
     walk.args
 }
 
@@ -233,7 +233,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn to_end(&mut self) {
+    fn read_words(&mut self) {
         let (mut sum, mut after_refused) = (Sum::default(), Sum::default());
         let mut options_ended = false;
         let mut option_refused = false;

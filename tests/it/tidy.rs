@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::artifact::LIMIT;
 use crate::support::run;
 
 fn root() -> &'static Path {
@@ -69,6 +70,13 @@ fn one_version() {
     let locked = format!("name = \"drain-sleep\"\nversion = \"{version}\"\n");
     assert!(read("Cargo.lock").contains(&locked));
     assert!(read("Dockerfile").contains(&format!("org.opencontainers.image.version=\"{version}\"")));
+}
+
+/// How large the binary may be: what the README promises, and what `tests/bench` and `artifact` allow.
+#[test]
+fn one_size() {
+    assert!(read("README.md").contains(&format!("a static binary of {LIMIT} KiB ")));
+    assert!(read("tests/bench").contains(&format!("\nMOST_BYTES = {LIMIT} * 1024\n")));
 }
 
 #[test]
