@@ -341,8 +341,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Returns the sum of the durations that can be read, for a drain whose command line cannot be read to its end. It takes no
-/// memory, since a lack of that may be the reason. So variables are not expanded.
+/// Returns the sum of the durations that can be read, for a drain whose command line cannot be read to its end. A lack of memory
+/// may be the reason, so it takes none unless a duration is refused, and expands no variables.
 pub fn durations(arguments: &[&[u8]]) -> Option<Duration> {
     let words = Words { arguments, expanded: Vec::new() };
     read(&words, true).duration
