@@ -69,8 +69,8 @@ pub struct Finding {
 }
 
 /// One drain.
-pub struct Drain {
-    rules: Rules,
+pub struct Drain<'a> {
+    rules: &'a Rules,
     watches: Vec<Watched>,
     /// The watch to be checked next; past the last one between rounds.
     next_watch: usize,
@@ -99,9 +99,9 @@ impl Watched {
     }
 }
 
-impl Drain {
+impl<'a> Drain<'a> {
     /// A drain with this many watches and requests, which starts at time zero.
-    pub fn new(rules: Rules, watches: usize, requests: usize) -> Drain {
+    pub fn new(rules: &'a Rules, watches: usize, requests: usize) -> Drain<'a> {
         Drain {
             watches: vec![Watched { was_ready: rules.assume_ready, drained: false }; watches],
             next_watch: watches,
@@ -117,7 +117,7 @@ impl Drain {
 
     /// Returns what to do now. After a check the caller calls [`Drain::checked`], after a request [`Drain::requested`].
     pub fn next(&mut self, now: Duration) -> Step {
-        let Rules { duration, min, period, timeout, threshold, delay, .. } = self.rules;
+        let Rules { duration, min, period, timeout, threshold, delay, .. } = *self.rules;
         if now >= duration {
             return Step::End(End::Elapsed(self.held()));
         }
@@ -234,7 +234,7 @@ mod tests {
         watches: usize,
         mut check: impl FnMut(usize, Duration) -> (f64, Finding),
     ) -> (Duration, End, Vec<(usize, Duration)>) {
-        let mut drain = Drain::new(rules.clone(), watches, 0);
+        let mut drain = Drain::new(rules, watches, 0);
         let mut now = Duration::ZERO;
         let mut checks = Vec::new();
         loop {
@@ -371,7 +371,7 @@ mod tests {
         // Unready only in the check that DURATION cuts off.
         let (at, end, checks) = run(&rules, 1, |_, now| if now < secs(2.0) { (0.0, READY) } else { (9.0, UNREADY) });
         assert_eq!((at, end, checks.len()), (secs(2.5), NOT_DRAINED, 3));
-        let mut drain = Drain::new(rules, 1, 0);
+        let mut drain = Drain::new(&rules, 1, 0);
         drain.next(secs(0.0));
         assert!(drain.checked(secs(2.4), READY));
         drain.next(secs(2.4));
@@ -387,7 +387,7 @@ mod tests {
         requests: usize,
         check: impl Fn(usize, f64) -> (f64, Finding),
     ) -> (Vec<f64>, f64, End) {
-        let mut drain = Drain::new(rules.clone(), watches, requests);
+        let mut drain = Drain::new(rules, watches, requests);
         let mut now = Duration::ZERO;
         let mut sent = Vec::new();
         loop {
@@ -467,7 +467,8 @@ mod tests {
         assert_eq!(held(&rules, &late), Held::Threshold { agreed: 2 });
         assert_eq!(held(&Rules { min: secs(4.5), ..rules.clone() }, &|_, _| IDLE), Held::Min);
         // A request that hangs until DURATION has passed.
-        let mut drain = Drain::new(Rules { timeout: secs(9.0), threshold: 1, ..rules }, 1, 2);
+        let rules = Rules { timeout: secs(9.0), threshold: 1, ..rules };
+        let mut drain = Drain::new(&rules, 1, 2);
         drain.next(secs(0.0));
         drain.checked(secs(0.0), IDLE);
         assert_eq!(drain.next(secs(0.1)), Step::Request { request: 0, deadline: secs(4.5) });

@@ -1,13 +1,12 @@
 //! What ends the program before the drain is over. After a panic, an abort or a lack of memory it sleeps for what is left of the
 //! drain, since a bug must not cut the drain short. A signal ends it at once.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, c_char};
 use std::fmt;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::cli::args::durations_at_least;
 use crate::cli::duration::{FOREVER, Seconds};
 use crate::exit;
 use crate::os::clock::{elapsed, sleep_until};
@@ -16,13 +15,8 @@ use crate::os::{log, sys};
 /// The default of `--min`. A drain lasts at least this long if the command line does not say otherwise.
 pub const DEFAULT_MIN: Duration = Duration::from_secs(5);
 
-/// How long the drain lasts at most, in milliseconds: 0 for `--check` and `--install`, `u64::MAX` for a drain without end, and
-/// [`NOT_READ`] until the command line has been read.
-static DRAIN: AtomicU64 = AtomicU64::new(NOT_READ);
-const NOT_READ: u64 = u64::MAX - 1;
-
-/// The command line, to read the durations from if something goes wrong while it is being read.
-static ARGUMENTS: OnceLock<&[&[u8]]> = OnceLock::new();
+/// How long the drain lasts at most, in milliseconds: 0 for `--check` and `--install`, `u64::MAX` for a drain without end.
+static DRAIN: AtomicU64 = AtomicU64::new(DEFAULT_MIN.as_millis() as u64);
 
 /// The signals that end the drain at once. PID 1 gets only signals that it handles: pid_namespaces(7).
 const ENDINGS: [(i32, &str); 4] =
@@ -30,9 +24,8 @@ const ENDINGS: [(i32, &str); 4] =
 /// The numbers of the signals that end the drain.
 pub const ENDING_SIGNALS: [i32; 4] = [ENDINGS[0].0, ENDINGS[1].0, ENDINGS[2].0, ENDINGS[3].0];
 
-/// The file that [`remove_at_end`] was given.
-static UNFINISHED: OnceLock<CString> = OnceLock::new();
-static IS_UNFINISHED: AtomicBool = AtomicBool::new(false);
+/// The path of the file that [`remove_at_end`] was given; null if there is none, or none any more.
+static UNFINISHED: AtomicPtr<c_char> = AtomicPtr::new(null_mut());
 
 /// Starts the clock of the drain, and sets what signals and panics do.
 ///
@@ -56,40 +49,35 @@ pub fn arm() {
     std::panic::set_hook(Box::new(|panic| sleep_out(format_args!("a bug, please report it: {panic}"))));
 }
 
-/// Sets what the command line is, before it is read.
-pub fn arguments_are(arguments: &'static [&'static [u8]]) {
-    let _ = ARGUMENTS.set(arguments);
-}
-
-/// Sets how long the drain lasts, counted from its start, if a bug ends everything else.
+/// Sets how long the drain lasts, counted from its start, if a bug ends everything else: [`DEFAULT_MIN`] before that.
 pub fn drain_lasts(duration: Duration) {
     DRAIN.store(duration.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
 /// Removes this file if a signal or a bug ends the program before [`keep_file`] is called. Works for one file only.
 pub fn remove_at_end(path: CString) {
-    let _ = UNFINISHED.set(path);
-    IS_UNFINISHED.store(true, Ordering::Relaxed);
+    UNFINISHED.store(path.into_raw(), Ordering::Relaxed);
 }
 
 /// Keeps the file that [`remove_at_end`] was given.
 pub fn keep_file() {
-    IS_UNFINISHED.store(false, Ordering::Relaxed);
+    UNFINISHED.store(null_mut(), Ordering::Relaxed);
 }
 
 /// Removes the file that [`remove_at_end`] was given, unless it is to be kept. May be called from a signal handler.
+#[allow(unsafe_code)]
 pub fn remove_unfinished() {
-    if let Some(path) = UNFINISHED.get()
-        && IS_UNFINISHED.swap(false, Ordering::Relaxed)
-    {
-        sys::unlink(path);
+    let path = UNFINISHED.swap(null_mut(), Ordering::Relaxed);
+    if !path.is_null() {
+        // SAFETY: it comes from `CString::into_raw`, and nothing frees it.
+        sys::unlink(unsafe { CStr::from_ptr(path) });
     }
 }
 
 /// Ends the program by a signal.
 extern "C" fn end(number: i32) {
-    for (ending, name) in ENDINGS {
-        if number == ending {
+    for (ending, name) in &ENDINGS {
+        if number == *ending {
             log::info(format_args!("ended by {name} after {}", Seconds(elapsed())));
         }
     }
@@ -109,11 +97,6 @@ pub fn out_of_memory() -> ! {
 
 /// Sleeps for what is left of the drain. May be called from a signal handler.
 fn sleep_out(what: fmt::Arguments) -> ! {
-    if DRAIN.load(Ordering::Relaxed) == NOT_READ {
-        drain_lasts(DEFAULT_MIN); // should this fail as well
-        let durations = ARGUMENTS.get().and_then(|arguments| durations_at_least(arguments));
-        drain_lasts(durations.unwrap_or(DEFAULT_MIN));
-    }
     let drain = match DRAIN.load(Ordering::Relaxed) {
         u64::MAX => FOREVER,
         millis => Duration::from_millis(millis),

@@ -10,7 +10,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use crate::cli::args::Opt;
 use crate::exit;
 use crate::failsafe;
-use crate::os::log::{self, Bytes, Text};
+use crate::os::log::{self, Bytes};
+use crate::os::process;
 use crate::os::sys::{self, Errno};
 
 const NAME: &str = "drain-sleep";
@@ -74,9 +75,9 @@ fn create_beside(target: &[u8]) -> Result<(CString, File), Errno> {
     let name_at = target.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let mut number = 0_u32;
     loop {
-        let mut path = Text(target[..name_at].to_vec());
-        let _ = write!(path, ".{NAME}.{number}");
-        let Ok(path) = CString::new(path.0) else { return Err(sys::EINVAL) };
+        let mut name = String::new();
+        let _ = write!(name, ".{NAME}.{number}");
+        let path = CString::new([&target[..name_at], name.as_bytes()].concat())?;
         // No signal comes before it is known that the file is ours.
         sys::block(&failsafe::ENDING_SIGNALS);
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(OsStr::from_bytes(path.as_bytes()));
@@ -115,8 +116,10 @@ fn put_in_place(copy: &CStr, target: &[u8]) -> Result<(), Errno> {
 }
 
 /// Runs the copy on the same command line with `--check`, which then installs nothing.
+#[allow(unsafe_code)]
 fn try_out(copy: &CStr, arguments: &[&[u8]], not_run: &dyn Fn(Errno) -> i32) -> Result<i32, Errno> {
     let mut argv = vec![copy.to_bytes(), Opt::Check.name().as_bytes()];
     argv.extend_from_slice(arguments);
-    sys::run_program(&argv, not_run)
+    // SAFETY: this program starts no thread.
+    unsafe { process::run_program(&argv, not_run) }
 }

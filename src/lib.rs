@@ -6,7 +6,7 @@
 //! 2. [`drain`]: the rules, as a state machine in virtual time. [`run`] drives it with the real clock, and writes the log.
 //! 3. [`watch`]: what can be watched, one file and one match arm each.
 //! 4. [`http`], [`grpc`]: the protocols, judged from bytes. [`net`]: URLs, connections, the kernel's list of connections.
-//! 5. [`os`]: system calls, clock, log, memory. [`failsafe`]: what happens after a bug or a signal.
+//! 5. [`os`]: system calls, child processes, clock, log, memory. [`failsafe`]: what happens after a bug or a signal.
 //! 6. Beside the drain: [`install`] copies the program, [`exit`] has every exit status, [`text`] reads bytes.
 //!
 //! Where to make a change:
@@ -15,7 +15,8 @@
 //!   `tests/it/cli.rs` and `tidy.rs` count them, and `tests/fuzz/dictionaries/line` lists them.
 //! - A kind of watch: a file in `watch/`, and an arm in each match on `Target` in `watch/mod.rs`, which says more.
 //! - When to end: `drain.rs` decides, and `Held` there says what kept the drain from ending early.
-//! - A log line: `run.rs` has the first and last line and each change. The words in brackets are `Reason` in `watch/mod.rs`.
+//! - A log line: `run.rs` has the first and last line and each change. The words in brackets are `Reason` in
+//!   `watch/mod.rs`, and of a failure in `net/failure.rs`.
 
 #![deny(unsafe_code)]
 

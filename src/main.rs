@@ -32,7 +32,9 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: they are what C's `main` was given.
     let arguments = unsafe { sys::arguments(argc, argv) };
     let arguments = arguments.leak();
-    failsafe::arguments_are(arguments);
+    if let Some(duration) = args::durations(arguments) {
+        failsafe::drain_lasts(duration);
+    }
     run(arguments)
 }
 

@@ -17,7 +17,7 @@ const CHANGES_LOGGED: u32 = 20;
 /// Carries out a plan, and returns the exit status.
 pub fn drain(plan: &Plan) -> i32 {
     log::info(format_args!("{plan}"));
-    let mut drain = Drain::new(plan.rules.clone(), plan.watches.len(), plan.requests.len());
+    let mut drain = Drain::new(&plan.rules, plan.watches.len(), plan.requests.len());
     let mut status = exit::OK;
     let mut checker = Checker::new(&plan.headers, plan.idle_after);
     let mut is_cut_off = false;

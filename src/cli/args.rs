@@ -1,6 +1,5 @@
 //! The command line as it was typed: which options with which values, and how long. `plan` decides what they mean.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::SplitWhitespace;
 use std::time::Duration;
@@ -91,7 +90,7 @@ pub struct Words<'a> {
 /// The index of an argument, and the argument with its variables expanded.
 struct Expanded<'a> {
     index: usize,
-    text: Result<Cow<'a, [u8]>, variables::Error<'a>>,
+    text: Result<Vec<u8>, variables::Error<'a>>,
 }
 
 /// Expands the variables in a command line.
@@ -144,7 +143,7 @@ impl<'a> Reader<'a> {
         let (text, unexpanded) = match self.words.expanded.get(self.next_expanded) {
             Some(expanded) if expanded.index == index => {
                 self.next_expanded += 1;
-                expanded.text.as_ref().map_or_else(|error| (*argument, Some(error)), |text| (&**text, None))
+                expanded.text.as_ref().map_or_else(|error| (*argument, Some(error)), |text| (text.as_slice(), None))
             }
             _ => (*argument, None),
         };
@@ -163,10 +162,10 @@ impl<'a> Reader<'a> {
     /// Splits an argument that holds several words with an option among them, so that the words come next, one by one. A value
     /// after `=` may have spaces. Returns false if the argument stays whole.
     fn split(&mut self, word: Word<'a>) -> bool {
-        let Word { text, unexpanded, is_part } = word;
+        let Word { text, unexpanded, .. } = word;
         let end = if text.starts_with(b"--") { text.iter().position(|&b| b == b'=') } else { None };
         let has_spaces = text[..end.unwrap_or(text.len())].iter().any(|b| b.is_ascii_whitespace() || !b.is_ascii());
-        if is_part || !has_spaces {
+        if !has_spaces {
             return false;
         }
         let parts = str::from_utf8(text).unwrap_or_default().split_whitespace();
@@ -199,101 +198,7 @@ impl<'a> Args<'a> {
     /// A bare number that follows a refused option may be that option's value, such as a port. It counts as a duration only if
     /// there is no other.
     pub fn parse(words: &'a Words<'a>) -> Args<'a> {
-        let mut args = Args::default();
-        let mut reader = Reader::new(words);
-        let (mut sum, mut after_refused) = (Sum::default(), Sum::default());
-        let mut options_ended = false;
-        let mut option_refused = false;
-        let mut durations_right = true;
-        while let Some(word) = reader.next() {
-            let text = word.text;
-            let follows_refused = std::mem::take(&mut option_refused);
-            let readable = args.accepts(word);
-            if reader.split(word) {
-                args.mistakes.push(Mistake::Argument(text, "holds several arguments: make each an item of its own"));
-            } else if !is_option(text) {
-                args.has_operand = true;
-                option_refused = is_option(unquoted(text));
-                let sum = if follows_refused && is_bare_number(text) { &mut after_refused } else { &mut sum };
-                if let Err(why) = sum.add(text) {
-                    durations_right = false;
-                    if readable {
-                        args.mistakes.push(Mistake::Argument(text, why));
-                    }
-                }
-            } else if options_ended {
-                (args.has_operand, option_refused) = (true, true);
-                args.mistakes.push(Mistake::Argument(text, "follows --, which ends the options: put it before"));
-            } else if text == b"--" {
-                options_ended = !word.is_part;
-            } else {
-                option_refused = !args.take_option(word, readable, &mut reader);
-            }
-        }
-        if sum.0.is_none() {
-            sum = after_refused;
-        }
-        if let Err(why) = sum.cap()
-            && durations_right
-        {
-            args.mistakes.push(Mistake::Sum(why));
-        }
-        args.duration = sum.0;
-        args
-    }
-
-    /// Takes in an option and its value. Returns false if the option was refused and no value was taken after it.
-    fn take_option(&mut self, word: Word<'a>, readable: bool, reader: &mut Reader<'a>) -> bool {
-        let text = word.text;
-        let equals = text.iter().position(|&b| b == b'=').filter(|_| text.starts_with(b"--"));
-        let name = &text[..equals.unwrap_or(text.len())];
-        let (known, is_near) = match find(name) {
-            Found::Known(known) => (known, false),
-            Found::Near(known) => (known, true),
-            Found::Unknown => {
-                if readable {
-                    self.mistakes.push(Mistake::Unknown(name, None));
-                }
-                return false;
-            }
-        };
-        let option = known.option;
-        let is_flag = known.value.is_empty();
-        let following = if is_flag || equals.is_some() { None } else { reader.next_value() };
-        let readable = following.map_or(readable, |value| self.accepts(value));
-        if is_near {
-            self.mistakes.push(Mistake::Unknown(name, Some(option)));
-            return following.is_some(); // the value is skipped, so that it is not taken for a duration
-        }
-        self.at_once |= matches!(option, Opt::Check | Opt::Install);
-        match (is_flag, equals, following) {
-            (true, Some(_), _) => self.mistakes.push(Mistake::Flag(option)),
-            (false, None, None) => self.mistakes.push(Mistake::NoValue(option)),
-            _ if !known.repeatable && self.has(option) => self.mistakes.push(Mistake::Twice(option)),
-            _ if !readable => {}
-            (_, _, Some(value)) => self.options.push((option, value.text)),
-            (_, equals, None) => {
-                self.options.push((option, equals.map_or(b"", |at| &text[at + 1..])));
-                return true;
-            }
-        }
-        following.is_some()
-    }
-
-    /// Returns true if the variables of a word could be expanded, and adds a mistake if not. For a part of an argument that
-    /// mistake was added with the whole.
-    fn accepts(&mut self, word: Word<'a>) -> bool {
-        if !word.is_part {
-            match word.unexpanded {
-                None => {}
-                Some(variables::Error::Unset(variable)) => self.mistakes.push(Mistake::Unset(word.text, variable)),
-                Some(variables::Error::TooLong) => {
-                    let why = "becomes longer than 2 MiB with its variables: shorten it";
-                    self.mistakes.push(Mistake::Argument(word.text, why));
-                }
-            }
-        }
-        word.unexpanded.is_none()
+        read(words, false)
     }
 
     /// Returns true if the command line describes a drain. With `--install` it need not.
@@ -313,26 +218,134 @@ impl<'a> Args<'a> {
     }
 }
 
-/// Returns the sum of the durations that are arguments of their own, as far as it can be told without memory: for when the command
-/// line could not be read to its end. Variables are not expanded, and what may be the value of an option does not count.
-pub fn durations_at_least(arguments: &[&[u8]]) -> Option<Duration> {
-    let mut sum = Sum::default();
-    let mut takes_value = false;
-    let mut is_refused = false;
-    for argument in arguments {
-        let skipped = takes_value || is_refused && is_bare_number(argument);
-        (takes_value, is_refused) = (false, false);
-        if is_option(argument) {
-            match find(argument) {
-                Found::Known(known) | Found::Near(known) => takes_value = !known.value.is_empty(),
-                Found::Unknown => is_refused = !argument.contains(&b'='),
+fn read<'a>(words: &'a Words<'a>, only_durations: bool) -> Args<'a> {
+    let mut walk = Walk { reader: Reader::new(words), args: Args::default(), only_durations };
+    walk.read_words();
+    walk.args
+}
+
+/// Reads the words one after another, and collects what they say.
+struct Walk<'a> {
+    reader: Reader<'a>,
+    args: Args<'a>,
+    /// Neither options nor mistakes are kept, which would take memory.
+    only_durations: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn read_words(&mut self) {
+        let (mut sum, mut after_refused) = (Sum::default(), Sum::default());
+        let mut options_ended = false;
+        let mut option_refused = false;
+        let mut durations_right = true;
+        while let Some(word) = self.reader.next() {
+            let text = word.text;
+            let follows_refused = std::mem::take(&mut option_refused);
+            let readable = self.accepts(word);
+            if self.reader.split(word) {
+                self.add_mistake(Mistake::Argument(text, "holds several arguments: make each an item of its own"));
+            } else if !is_option(text) {
+                self.args.has_operand = true;
+                option_refused = is_option(unquoted(text));
+                let sum = if follows_refused && is_bare_number(text) { &mut after_refused } else { &mut sum };
+                if let Err(why) = sum.add(text) {
+                    durations_right = false;
+                    if readable {
+                        self.add_mistake(Mistake::Argument(text, why));
+                    }
+                }
+            } else if options_ended {
+                (self.args.has_operand, option_refused) = (true, true);
+                self.add_mistake(Mistake::Argument(text, "follows --, which ends the options: put it before"));
+            } else if text == b"--" {
+                options_ended = !word.is_part;
+            } else {
+                option_refused = !self.take_option(word, readable);
             }
-        } else if !skipped {
-            let _ = sum.add(argument);
+        }
+        if sum.0.is_none() {
+            sum = after_refused;
+        }
+        if let Err(why) = sum.cap()
+            && durations_right
+        {
+            self.add_mistake(Mistake::Sum(why));
+        }
+        self.args.duration = sum.0;
+    }
+
+    fn add_mistake(&mut self, mistake: Mistake<'a>) {
+        if !self.only_durations {
+            self.args.mistakes.push(mistake);
         }
     }
-    let _ = sum.cap();
-    sum.0
+
+    fn add_option(&mut self, option: Opt, value: &'a [u8]) {
+        if !self.only_durations {
+            self.args.options.push((option, value));
+        }
+    }
+
+    /// Takes in an option and its value. Returns false if the option was refused and no value was taken after it.
+    fn take_option(&mut self, word: Word<'a>, readable: bool) -> bool {
+        let text = word.text;
+        let equals = text.iter().position(|&b| b == b'=').filter(|_| text.starts_with(b"--"));
+        let name = &text[..equals.unwrap_or(text.len())];
+        let (known, is_near) = match find(name) {
+            Found::Known(known) => (known, false),
+            Found::Near(known) => (known, true),
+            Found::Unknown => {
+                if readable {
+                    self.add_mistake(Mistake::Unknown(name, None));
+                }
+                return false;
+            }
+        };
+        let option = known.option;
+        let is_flag = known.value.is_empty();
+        let following = if is_flag || equals.is_some() { None } else { self.reader.next_value() };
+        let readable = following.map_or(readable, |value| self.accepts(value));
+        if is_near {
+            self.add_mistake(Mistake::Unknown(name, Some(option)));
+            return following.is_some(); // the value is skipped, so that it is not taken for a duration
+        }
+        self.args.at_once |= matches!(option, Opt::Check | Opt::Install);
+        match (is_flag, equals, following) {
+            (true, Some(_), _) => self.add_mistake(Mistake::Flag(option)),
+            (false, None, None) => self.add_mistake(Mistake::NoValue(option)),
+            _ if !known.repeatable && self.args.has(option) => self.add_mistake(Mistake::Twice(option)),
+            _ if !readable => {}
+            (_, _, Some(value)) => self.add_option(option, value.text),
+            (_, equals, None) => {
+                self.add_option(option, equals.map_or(b"", |at| &text[at + 1..]));
+                return true;
+            }
+        }
+        following.is_some()
+    }
+
+    /// Returns true if the variables of a word could be expanded, and adds a mistake if not. For a part of an argument that
+    /// mistake was added with the whole.
+    fn accepts(&mut self, word: Word<'a>) -> bool {
+        if !word.is_part {
+            match word.unexpanded {
+                None => {}
+                Some(variables::Error::Unset(variable)) => self.add_mistake(Mistake::Unset(word.text, variable)),
+                Some(variables::Error::TooLong) => {
+                    let why = "becomes longer than 2 MiB with its variables: shorten it";
+                    self.add_mistake(Mistake::Argument(word.text, why));
+                }
+            }
+        }
+        word.unexpanded.is_none()
+    }
+}
+
+/// Returns the sum of the durations that can be read, for a drain whose command line cannot be read to its end. A lack of memory
+/// may be the reason, so it takes none unless a duration is refused, and expands no variables.
+pub fn durations(arguments: &[&[u8]]) -> Option<Duration> {
+    let words = Words { arguments, expanded: Vec::new() };
+    read(&words, true).duration
 }
 
 /// Returns true if a word looks like an option, also with the longer dash that word processors make of two. `-5` does not: it is

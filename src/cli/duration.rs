@@ -48,7 +48,7 @@ impl Sum {
         let mut parts = text.split_whitespace().peekable();
         let mut added = parts.peek().map(|_| ()).ok_or("is blank: write 20, 0.5, 1m30s or 500ms");
         for part in parts {
-            let inner = part.trim_matches(QUOTES);
+            let inner = unquoted(part.as_bytes());
             let part_read = parse(inner);
             added = added.and(match part_read {
                 Ok(_) if inner.len() < part.len() => Err("has quotes in it, which no shell removes: leave them out"),
@@ -80,41 +80,42 @@ impl Sum {
     }
 }
 
-const QUOTES: [char; 2] = ['\'', '"'];
-
 /// Returns a word without the quotes around it, which a shell would have removed and YAML has kept.
-pub fn unquoted(word: &[u8]) -> &[u8] {
-    str::from_utf8(word).map_or(word, |word| word.trim_matches(QUOTES).as_bytes())
+pub fn unquoted(mut word: &[u8]) -> &[u8] {
+    while let [b'\'' | b'"', rest @ ..] | [rest @ .., b'\'' | b'"'] = word {
+        word = rest;
+    }
+    word
 }
 
 /// Returns true if a word is a number without a unit: a duration in seconds, or a port.
 pub fn is_bare_number(word: &[u8]) -> bool {
     let word = unquoted(word);
-    !word.is_empty() && word.iter().all(|&b| is_number_byte(b))
+    !word.is_empty() && word.iter().all(is_number_byte)
 }
 
-fn is_number_byte(b: u8) -> bool {
-    b.is_ascii_digit() || b == b'.'
+fn is_number_byte(b: &u8) -> bool {
+    b.is_ascii_digit() || *b == b'.'
 }
 
 /// Reads one duration without white space: a bare number of seconds, `infinity`, or numbers with units.
-fn parse(text: &str) -> Result<Duration, Error> {
-    if text.eq_ignore_ascii_case("infinity") || text.eq_ignore_ascii_case("inf") {
+fn parse(text: &[u8]) -> Result<Duration, Error> {
+    if text.eq_ignore_ascii_case(b"infinity") || text.eq_ignore_ascii_case(b"inf") {
         return Ok(FOREVER);
     }
-    if text.starts_with(['-', '+']) {
+    if let [b'-' | b'+', ..] = text {
         return Err(Error::Malformed("has a sign: write 20, 0.5, 1m30s or 500ms"));
     }
-    if text.bytes().all(is_number_byte) {
-        return bare(text.as_bytes());
+    if text.iter().all(is_number_byte) {
+        return bare(text);
     }
     let mut sum = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
-        let unit = rest.bytes().position(|b| !is_number_byte(b)).unwrap_or(rest.len());
-        let length = rest.bytes().skip(unit).position(is_number_byte).map_or(rest.len(), |length| unit + length);
-        let (part, after) = rest.split_at(length);
-        sum = sum.saturating_add(with_unit(part, unit)?);
+        let digits = rest.iter().take_while(|b| is_number_byte(b)).count();
+        let letters = rest[digits..].iter().take_while(|b| !is_number_byte(b)).count();
+        let (part, after) = rest.split_at(digits + letters);
+        sum = sum.saturating_add(with_unit(part, digits)?);
         rest = after;
     }
     // A finite sum must not reach FOREVER. No part of it exceeds LONGEST.
@@ -139,7 +140,7 @@ fn bare(text: &[u8]) -> Result<Duration, Error> {
 }
 
 /// Reads one number with its unit, which begins at `unit`, as humantime does.
-fn with_unit(text: &str, unit: usize) -> Result<Duration, Error> {
+fn with_unit(text: &[u8], unit: usize) -> Result<Duration, Error> {
     let (number, unit) = text.split_at(unit);
     if number.is_empty() {
         return Err(Error::Malformed("has no number before its unit: write 20, 0.5, 1m30s or 500ms, without a space"));
@@ -147,8 +148,8 @@ fn with_unit(text: &str, unit: usize) -> Result<Duration, Error> {
     if unit.is_empty() {
         return Err(Error::Malformed("ends in a number without a unit: write 1m30s"));
     }
-    let too_long = Error::TooLong { month: unit == "M" };
-    match humantime::parse_duration(text) {
+    let too_long = Error::TooLong { month: unit == b"M" };
+    match humantime::parse_duration(str::from_utf8(text).unwrap_or_default()) {
         Ok(duration) if duration > LONGEST => Err(too_long),
         Ok(duration) => Ok(duration),
         Err(humantime::DurationError::UnknownUnit { .. }) => {
@@ -156,9 +157,8 @@ fn with_unit(text: &str, unit: usize) -> Result<Duration, Error> {
         }
         // humantime has one error for too large and too many decimals. Whether the number fits without them tells which.
         Err(humantime::DurationError::NumberOverflow) => {
-            let Some((whole, _)) = split_once(number.as_bytes(), b'.') else { return Err(too_long) };
-            let text = [whole, unit.as_bytes()].concat();
-            with_unit(str::from_utf8(&text).unwrap_or_default(), whole.len())?;
+            let Some((whole, _)) = split_once(number, b'.') else { return Err(too_long) };
+            parse(&[whole, unit].concat())?;
             Err(Error::Malformed("has too many decimals: write fewer"))
         }
         Err(_) => Err(Error::Malformed("is not a duration: write 20, 0.5, 1m30s or 500ms")),
@@ -174,14 +174,11 @@ impl fmt::Display for Seconds {
             return f.write_str("infinity");
         }
         u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX).fmt(f)?; // 136 years
-        let mut fraction = self.0.subsec_millis();
-        let mut width = 3;
-        while width > 0 && fraction.is_multiple_of(10) {
-            fraction /= 10;
-            width -= 1;
-        }
-        if width > 0 {
-            write!(f, ".{fraction:0width$}")?;
+        let mut millis = self.0.subsec_millis();
+        f.write_str(if millis > 0 { "." } else { "" })?;
+        while millis > 0 {
+            (millis / 100).fmt(f)?;
+            millis = millis % 100 * 10;
         }
         f.write_str("s")
     }

@@ -2,8 +2,6 @@
 //! the same rules (`third_party/forked/golang/expansion/expand.go` in the Kubernetes source) with one difference: a variable
 //! that is not set is an error, since it is most likely a typo.
 
-use std::borrow::Cow;
-
 /// Returns the value of an environment variable, or `None` if it is not set.
 pub type Environment<'a> = &'a dyn Fn(&[u8]) -> Option<&'a [u8]>;
 
@@ -21,10 +19,7 @@ pub enum Error<'a> {
 ///
 /// # Errors
 /// [`Error`].
-pub fn expand<'a>(argument: &'a [u8], environment: Environment, limit: usize) -> Result<Cow<'a, [u8]>, Error<'a>> {
-    if !argument.contains(&b'$') {
-        return Ok(Cow::Borrowed(argument));
-    }
+pub fn expand<'a>(argument: &'a [u8], environment: Environment, limit: usize) -> Result<Vec<u8>, Error<'a>> {
     let mut out = Vec::new();
     let mut rest = argument;
     while let Some(at) = rest.iter().position(|&b| b == b'$') {
@@ -52,7 +47,7 @@ pub fn expand<'a>(argument: &'a [u8], environment: Environment, limit: usize) ->
         }
     }
     out.extend_from_slice(rest);
-    Ok(Cow::Owned(out))
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -91,7 +86,7 @@ mod tests {
             (b"$()", Err(b"")),
         ];
         for (text, expected) in cases {
-            let got = expand(text, &environment, 12).map(Cow::into_owned);
+            let got = expand(text, &environment, 12);
             let expected = expected.map(<[u8]>::to_vec).map_err(Error::Unset);
             assert_eq!(got, expected, "{}", text.escape_ascii());
         }

@@ -3,8 +3,8 @@
 //!
 //! HTTP/2 is RFC 9113; gRPC over it is `doc/PROTOCOL-HTTP2.md` in the grpc repository; the service is `grpc.health.v1`.
 
-use super::hpack::{self, MALFORMED};
-use crate::net::failure::Failure;
+use super::hpack;
+use crate::net::failure::{Doubt, Failure, Fault};
 use crate::text::{USER_AGENT, is_value_byte, signed};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,9 +32,6 @@ const PREFIX: usize = 5;
 const FRAME_MAX: usize = 16 * 1024;
 /// The longest header block that is read, in bytes as sent.
 const BLOCK_MAX: usize = 16 * 1024;
-const LONG_BLOCK: Failure = Failure::SaysNothing("HTTP/2 headers over 16 KiB");
-/// RFC 9113 section 8.4 forbids a server to push where we have switched it off, but grpc-go ignores it.
-const PUSH: Failure = Failure::SaysNothing("server push, which was switched off");
 /// The stream of the one call.
 const CALL: u32 = 1;
 
@@ -55,7 +52,7 @@ static FIELDS: [(&str, &str); 6] = [
 pub fn request(authority: &[u8], service: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
     hpack::encode(&mut block, ":authority", authority);
-    for (name, value) in FIELDS {
+    for (name, value) in &FIELDS {
         hpack::encode(&mut block, name, value.as_bytes());
     }
     let mut out = PREFACE.to_vec();
@@ -130,10 +127,10 @@ impl Call {
             let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
             // The first bytes show what is not HTTP/2 at all, such as an HTTP/1 answer.
             if !self.settled && kind != SETTINGS {
-                return Err("not HTTP/2: the first frame is not SETTINGS".into());
+                return Err(Fault::NotHttp2.into());
             }
             if length > FRAME_MAX {
-                return Err("HTTP/2 frame over 16 KiB".into());
+                return Err(Fault::FrameLength.into());
             }
             let Some((payload, after)) = after.split_at_checked(length) else { break };
             rest = after;
@@ -154,13 +151,12 @@ impl Call {
         payload: &[u8],
         replies: &mut Vec<u8>,
     ) -> Result<Option<i32>, Failure> {
-        const BAD_FRAME: &str = "malformed HTTP/2 frame";
         if self.block.is_some() && (kind != CONTINUATION || stream != CALL) {
-            return Err("HTTP/2 headers interrupted".into());
+            return Err(Fault::HeaderBlockInterrupted.into());
         }
         match kind {
             SETTINGS if stream != 0 || !payload.len().is_multiple_of(6) || flags & ACK != 0 && !payload.is_empty() => {
-                return Err(BAD_FRAME.into());
+                return Err(Fault::Frame.into());
             }
             SETTINGS => {
                 self.settled = true;
@@ -168,35 +164,35 @@ impl Call {
                     frame(replies, SETTINGS, ACK, 0, &[]);
                 }
             }
-            PING if stream != 0 || payload.len() != 8 => return Err(BAD_FRAME.into()),
+            PING if stream != 0 || payload.len() != 8 => return Err(Fault::Frame.into()),
             PING if flags & ACK == 0 => frame(replies, PING, ACK, 0, payload),
-            GOAWAY if stream != 0 || payload.len() < 8 => return Err(BAD_FRAME.into()),
+            GOAWAY if stream != 0 || payload.len() < 8 => return Err(Fault::Frame.into()),
             // A server that shuts down still answers the streams up to the one that it names: RFC 9113 section 6.8.
             GOAWAY if u32::from_be_bytes([payload[0] & 0x7f, payload[1], payload[2], payload[3]]) < CALL => {
-                return Err("server is going away".into());
+                return Err(Fault::GoingAway.into());
             }
-            RST_STREAM if stream == 0 || payload.len() != 4 => return Err(BAD_FRAME.into()),
-            RST_STREAM if stream == CALL => return Err("stream reset".into()),
-            WINDOW_UPDATE if payload.len() != 4 || payload.iter().all(|&b| b == 0) => return Err(BAD_FRAME.into()),
-            PUSH_PROMISE => return Err(PUSH),
-            DATA | HEADERS | CONTINUATION if stream == 0 => return Err(BAD_FRAME.into()),
+            RST_STREAM if stream == 0 || payload.len() != 4 => return Err(Fault::Frame.into()),
+            RST_STREAM if stream == CALL => return Err(Fault::StreamReset.into()),
+            WINDOW_UPDATE if payload.len() != 4 || payload.iter().all(|&b| b == 0) => return Err(Fault::Frame.into()),
+            PUSH_PROMISE => return Err(Doubt::Push.into()),
+            DATA | HEADERS | CONTINUATION if stream == 0 => return Err(Fault::Frame.into()),
             DATA if stream == CALL => {
                 if !self.answered {
-                    return Err("gRPC data before its headers".into());
+                    return Err(Fault::DataBeforeHeaders.into());
                 }
-                self.message.extend_from_slice(unpadded(flags, payload).ok_or(BAD_FRAME)?);
+                self.message.extend_from_slice(unpadded(flags, payload).ok_or(Fault::Frame)?);
                 if flags & END_STREAM != 0 {
-                    return Err("gRPC call ended without trailers".into());
+                    return Err(Fault::NoTrailers.into());
                 }
             }
             HEADERS if stream == CALL => {
-                let payload = unpadded(flags, payload).ok_or(BAD_FRAME)?;
+                let payload = unpadded(flags, payload).ok_or(Fault::Frame)?;
                 let skipped = if flags & PRIORITY != 0 { 5 } else { 0 };
-                self.block = Some((payload.get(skipped..).ok_or(BAD_FRAME)?.to_vec(), flags));
+                self.block = Some((payload.get(skipped..).ok_or(Fault::Frame)?.to_vec(), flags));
                 return self.block_part(flags);
             }
             CONTINUATION => {
-                let (block, _) = self.block.as_mut().ok_or(BAD_FRAME)?;
+                let (block, _) = self.block.as_mut().ok_or(Fault::Frame)?;
                 block.extend_from_slice(payload);
                 return self.block_part(flags);
             }
@@ -208,7 +204,7 @@ impl Call {
     /// Takes in that a part of a header block has come. `flags` are those of its frame.
     fn block_part(&mut self, flags: u8) -> Result<Option<i32>, Failure> {
         if self.block.as_ref().is_some_and(|(block, _)| block.len() > BLOCK_MAX) {
-            return Err(LONG_BLOCK);
+            return Err(Doubt::HeaderBlockLength.into());
         }
         if flags & END_HEADERS == 0 {
             return Ok(None);
@@ -218,24 +214,21 @@ impl Call {
         let fields = fields(&block)?;
         // Informational headers may come before those of the answer: RFC 9113 section 8.1.
         if fields.status.is_some_and(|status| (100..200).contains(&status)) {
-            return if ends { Err(MALFORMED) } else { Ok(None) };
+            return if ends { Err(Fault::HeaderBlock.into()) } else { Ok(None) };
         }
         if !self.answered && !fields.is_grpc {
-            return Err(match fields.status {
-                None => "not gRPC, no status".into(),
-                status => Failure::Unready("not gRPC, HTTP status", status),
-            });
+            return Err(fields.status.map_or(Fault::NoStatus, Fault::NotGrpc).into());
         }
         match (self.answered, ends) {
             (false, false) => self.answered = true,
-            (true, false) => return Err("gRPC headers in mid-stream".into()),
+            (true, false) => return Err(Fault::HeadersInStream.into()),
             (_, true) => {
                 // grpc-go counts a missing status as 2, UNKNOWN.
                 let grpc_status = fields.grpc_status.unwrap_or(2);
                 if grpc_status != 0 {
-                    return Err(Failure::Unready("gRPC status", Some(grpc_status)));
+                    return Err(Fault::GrpcStatus(grpc_status).into());
                 }
-                return response(&self.message).map(Some).ok_or("malformed gRPC message".into());
+                return response(&self.message).map(Some).ok_or(Fault::Message.into());
             }
         }
         Ok(None)
@@ -257,16 +250,16 @@ fn fields(block: &[u8]) -> Result<Fields, Failure> {
     hpack::decode(block, &mut |name, value| {
         let pseudo = name.starts_with(b":");
         if pseudo && (regular || name != b":status" || fields.status.is_some()) {
-            return Err(MALFORMED);
+            return Err(Fault::HeaderBlock.into());
         }
         regular |= !pseudo;
         if !value.iter().all(is_value_byte) {
-            return Err(MALFORMED);
+            return Err(Fault::HeaderBlock.into());
         }
         if name == b":status" {
             fields.status = Some(signed(value).unwrap_or_default() as u32);
         } else if name == b"grpc-status" {
-            fields.grpc_status = Some(signed(value).ok_or(MALFORMED)? as u32);
+            fields.grpc_status = Some(signed(value).ok_or(Fault::HeaderBlock)? as u32);
         } else if name == b"content-type" {
             let rest = value.strip_prefix(b"application/grpc");
             fields.is_grpc |= matches!(rest, Some([] | [b'+' | b';', ..]));
@@ -493,7 +486,7 @@ mod tests {
             ("GOAWAY of 7 bytes", after(&[framed(GOAWAY, 0, 0, &[0; 7])])),
         ];
         for (name, got) in cases {
-            assert!(matches!(got, Err(Failure::Unready(..))), "{name}: {got:?}");
+            assert!(matches!(got, Err(Failure::Unready(_))), "{name}: {got:?}");
         }
         for (name, got) in [
             ("a push", after(&[framed(PUSH_PROMISE, END_HEADERS, CALL, &[0, 0, 0, 2])])),

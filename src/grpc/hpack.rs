@@ -1,15 +1,8 @@
 //! HPACK (RFC 7541) without a dynamic table. The client announces a table of size 0, so that every index is a row of the static
 //! table, and a header block cannot unpack to much more than its size.
 
-use crate::net::failure::Failure;
+use crate::net::failure::{Doubt, Failure, Fault};
 use crate::text::is_token_byte;
-
-/// These bytes are not a header block.
-pub const MALFORMED: Failure = Failure::unready("malformed HTTP/2 headers");
-/// RFC 7541 section 4.2 forbids it, but grpc-go accepts it while its table is empty.
-const LATE_TABLE_SIZE: Failure = Failure::SaysNothing("HPACK table size after a field");
-/// A row of the table that we have switched off. A client that keeps a table, as grpc-go does, may be able to read it.
-const DYNAMIC_ROW: Failure = Failure::SaysNothing("HPACK dynamic table, which was switched off");
 
 /// A function that gets each name and value.
 type Field<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), Failure>;
@@ -17,7 +10,7 @@ type Field<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), Failure>;
 /// Calls `field` with each name and value of a header block.
 ///
 /// # Errors
-/// [`MALFORMED`], a use of the dynamic table, or an error that `field` returns.
+/// [`Fault::HeaderBlock`], a use of the dynamic table, or an error that `field` returns.
 pub fn decode(mut block: &[u8], field: Field) -> Result<(), Failure> {
     let mut fields_begun = false;
     while let &[first, ..] = block {
@@ -31,10 +24,10 @@ pub fn decode(mut block: &[u8], field: Field) -> Result<(), Failure> {
             0x20.. => {
                 let size = integer(&mut block, 5)?;
                 if size > DEFAULT_TABLE_SIZE {
-                    return Err(MALFORMED);
+                    return Err(Fault::HeaderBlock.into());
                 }
                 if fields_begun {
-                    return Err(LATE_TABLE_SIZE);
+                    return Err(Doubt::LateTableSize.into());
                 }
                 continue;
             }
@@ -61,8 +54,8 @@ fn static_row(index: usize) -> Result<(&'static [u8], &'static [u8]), Failure> {
         14 => (b":status", b"500"),
         31 => (b"content-type", b""),
         15..=61 => (b"other", b""),
-        0 => return Err(MALFORMED),
-        _ => return Err(DYNAMIC_ROW),
+        0 => return Err(Fault::HeaderBlock.into()),
+        _ => return Err(Doubt::DynamicRow.into()),
     })
 }
 
@@ -79,7 +72,7 @@ fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), Failure> 
     // Lower case, and no control characters or spaces: RFC 9113 section 8.2.1.
     let letters = name.strip_prefix(b":").unwrap_or(name);
     if letters.is_empty() || !letters.iter().all(|&b| is_token_byte(b) && !b.is_ascii_uppercase()) {
-        return Err(MALFORMED);
+        return Err(Fault::HeaderBlock.into());
     }
     field(name, &string(block)?)
 }
@@ -98,7 +91,7 @@ fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, Failure> {
                 break;
             }
             if shift >= 63 {
-                return Err(MALFORMED);
+                return Err(Fault::HeaderBlock.into());
             }
         }
     }
@@ -106,7 +99,7 @@ fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, Failure> {
 }
 
 fn next(block: &mut &[u8]) -> Result<u8, Failure> {
-    let (&byte, rest) = block.split_first().ok_or(MALFORMED)?;
+    let (&byte, rest) = block.split_first().ok_or(Fault::HeaderBlock)?;
     *block = rest;
     Ok(byte)
 }
@@ -115,7 +108,7 @@ fn next(block: &mut &[u8]) -> Result<u8, Failure> {
 fn string(block: &mut &[u8]) -> Result<Vec<u8>, Failure> {
     let huffman = block.first().is_some_and(|first| first & 0x80 != 0);
     let length = integer(block, 7)?;
-    let (text, rest) = block.split_at_checked(length).ok_or(MALFORMED)?;
+    let (text, rest) = block.split_at_checked(length).ok_or(Fault::HeaderBlock)?;
     *block = rest;
     if huffman { huffman_decode(text) } else { Ok(text.to_vec()) }
 }
@@ -156,18 +149,18 @@ fn huffman_decode(text: &[u8]) -> Result<Vec<u8>, Failure> {
         length += 1;
         code = code << 1 | u32::from(bit);
         first <<= 1;
-        let count = u32::from(*COUNTS.get(length).ok_or(MALFORMED)?);
+        let count = u32::from(*COUNTS.get(length).ok_or(Fault::HeaderBlock)?);
         if code < first + count {
             let same_length = |symbol: &usize| usize::from(CODE_LENGTHS[*symbol]) == length;
             let symbol = (0..CODE_LENGTHS.len()).filter(same_length).nth((code - first) as usize);
-            out.push(symbol.and_then(|symbol| symbol.try_into().ok()).ok_or(MALFORMED)?);
+            out.push(symbol.and_then(|symbol| symbol.try_into().ok()).ok_or(Fault::HeaderBlock)?);
             (code, first, length) = (0, 0, 0);
         } else {
             first += count;
         }
     }
     // The rest is padding: fewer than eight bits, all of them ones.
-    if length < 8 && code == (1 << length) - 1 { Ok(out) } else { Err(MALFORMED) }
+    if length < 8 && code == (1 << length) - 1 { Ok(out) } else { Err(Fault::HeaderBlock.into()) }
 }
 
 /// Appends a field as two strings, which are not Huffman-coded and enter no table.
@@ -235,7 +228,7 @@ mod tests {
             );
         }
         for hex in ["ff", "a8eb10649cbfff", "00", "fffffffc", "3fffffff", "ffffffff", "a8eb10649cbe"] {
-            assert_eq!(huffman_decode(&bytes(hex)), Err(MALFORMED), "{hex}");
+            assert_eq!(huffman_decode(&bytes(hex)), Err(Fault::HeaderBlock.into()), "{hex}");
         }
     }
 
@@ -266,11 +259,11 @@ mod tests {
             b"\x3f\xe2\x1f",
             b"\x40\x01a\x7f\xff\xff\xff\xff\xff",
         ] {
-            assert_eq!(fields(block), Err(MALFORMED), "{}", block.escape_ascii());
+            assert_eq!(fields(block), Err(Fault::HeaderBlock.into()), "{}", block.escape_ascii());
         }
-        assert_eq!(fields(b"\x88\x20"), Err(LATE_TABLE_SIZE));
+        assert_eq!(fields(b"\x88\x20"), Err(Doubt::LateTableSize.into()));
         for block in [&b"\xbe"[..], b"\x7f\x00\x00", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"] {
-            assert_eq!(fields(block), Err(DYNAMIC_ROW), "{}", block.escape_ascii());
+            assert_eq!(fields(block), Err(Doubt::DynamicRow.into()), "{}", block.escape_ascii());
         }
     }
 }

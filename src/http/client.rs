@@ -8,7 +8,7 @@ use super::redirect::{Redirect, resolve};
 use super::response;
 use crate::net::connection::{Connection, connect};
 use crate::net::endpoint::Endpoint;
-use crate::net::failure::Failure;
+use crate::net::failure::{Doubt, Failure, Fault};
 use crate::net::url::HttpUrl;
 use crate::os::log::Bytes;
 use crate::text::USER_AGENT;
@@ -95,12 +95,11 @@ pub fn exchange(
         let mut connection = connect(&url.endpoint, deadline)?;
         connection.send(&request(method, &url.target, host, headers))?;
         let mut response = Response { connection, bytes: Vec::new(), ended: false };
-        let head = response.head()?;
+        let mut head = response.head()?;
         let mut redirect = None;
         if matches!(head.status, 301 | 302 | 303 | 307 | 308) {
-            let location = head.location.clone().unwrap_or_default();
-            let mut next = url.clone();
-            redirect = Some(match resolve(&mut next, first_host, &location)? {
+            let location = head.location.take().unwrap_or_default();
+            redirect = Some(match resolve(&mut url, first_host, &location)? {
                 _ if location.is_empty() => NotFollowed::Nowhere,
                 Redirect::Follow { absolute } if method == Method::Get || matches!(head.status, 307 | 308) => {
                     // The body of a redirect may be broken, but it must not stall.
@@ -112,11 +111,10 @@ pub fn exchange(
                         return Err(failure);
                     }
                     custom_host = custom_host.filter(|_| !absolute);
-                    url = next;
                     continue;
                 }
-                Redirect::Follow { .. } => NotFollowed::SameHost(location, next),
-                Redirect::OtherScheme => return Err(Failure::unready("redirect to a scheme that is not http")),
+                Redirect::Follow { .. } => NotFollowed::SameHost(location, url),
+                Redirect::OtherScheme => return Err(Fault::LocationScheme.into()),
                 Redirect::OtherHost => NotFollowed::OtherHost(location),
                 Redirect::Tls => NotFollowed::Tls(location),
             });
@@ -126,7 +124,7 @@ pub fn exchange(
         }
         return Ok(Answer { status: head.status, redirect });
     }
-    Err(Failure::unready("more than 9 redirects"))
+    Err(Fault::Redirects.into())
 }
 
 fn request(method: Method, target: &[u8], host: &[u8], headers: &[Header]) -> Vec<u8> {
@@ -166,7 +164,7 @@ impl Response {
                 return Ok(head);
             }
             if self.ended {
-                return Err(Failure::unready("connection closed"));
+                return Err(Fault::Closed.into());
             }
             self.more()?;
         }
@@ -181,7 +179,7 @@ impl Response {
 
     fn more(&mut self) -> Result<(), Failure> {
         if self.bytes.len() > RESPONSE_MAX {
-            return Err(Failure::SaysNothing("more than 64 KiB without an end"));
+            return Err(Doubt::ResponseLength.into());
         }
         self.ended = !self.connection.receive(&mut self.bytes)?;
         Ok(())

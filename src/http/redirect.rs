@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use crate::net::endpoint::Endpoint;
+use crate::net::failure::Fault;
 use crate::net::url::{HTTP_PORT, HttpUrl, ip_address, percent_decode, port_number};
 use crate::text::{split_before, split_once};
 
@@ -23,92 +24,98 @@ pub enum Redirect {
     OtherScheme,
 }
 
-const MALFORMED: &str = "malformed Location";
-
 /// Resolves a Location against `url`, which answered with it. It is followed if it names no host, or the host of the authority
 /// `host` with any port. Then `url` becomes the next URL to ask.
 ///
 /// # Errors
-/// Why the Location is invalid, in words.
-pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redirect, &'static str> {
+/// Why the Location is invalid.
+pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redirect, Fault> {
     if location.iter().any(u8::is_ascii_control) {
-        return Err(MALFORMED);
+        return Err(Fault::Location);
     }
     let (location, fragment) = split_once(location, b'#').unwrap_or((location, b""));
-    percent_decode(fragment).ok_or(MALFORMED)?;
     let (scheme, rest) = split_scheme(location)?;
     let (path, query) = split_before(rest, b'?');
+    if !is_encoded(fragment) {
+        return Err(Fault::Location);
+    }
 
     let opaque = scheme.is_some() && !path.starts_with(b"/"); // `mailto:…`
     if opaque {
         return Ok(Redirect::OtherHost);
     }
     if split_before(path, b'/').0.contains(&b':') {
-        return Err(MALFORMED);
+        return Err(Fault::Location);
     }
     let (authority, path) = match path.strip_prefix(b"//") {
         Some(after) if scheme.is_some() || !after.starts_with(b"/") => split_before(after, b'/'),
         _ => (&b""[..], path),
     };
-    percent_decode(path).ok_or(MALFORMED)?;
+    if !is_encoded(path) {
+        return Err(Fault::Location);
+    }
     let path = &escaped_path(path);
     let is = |name: &[u8]| scheme.is_some_and(|s| s.eq_ignore_ascii_case(name));
-    let (name, port) = host_and_port(authority, is(b"http") || is(b"https"))?;
+    let (is_http, is_https) = (is(b"http"), is(b"https"));
+    let (name, port) = host_and_port(authority, is_http || is_https)?;
 
     let names_host = scheme.is_some() || !authority.is_empty();
     if names_host && name != hostname(host) {
         return Ok(Redirect::OtherHost);
     }
-    if is(b"https") {
+    if is_https {
         return Ok(Redirect::Tls);
     }
-    if scheme.is_some() && !is(b"http") {
+    if scheme.is_some() && !is_http {
         return Ok(Redirect::OtherScheme);
     }
 
     let (base, base_query) = split_before(&url.target, b'?');
     url.target = if names_host {
         request_target(b"", path, query)
-    } else if path.is_empty() && query.is_empty() {
-        request_target(base, path, base_query)
     } else {
-        request_target(base, path, query)
+        request_target(base, path, if path.is_empty() && query.is_empty() { base_query } else { query })
     };
     if names_host {
         url.authority = authority.rsplit(|&b| b == b'@').next().unwrap_or_default().to_vec();
         if let Endpoint::Tcp(_, url_port) = &mut url.endpoint {
             *url_port = match port {
                 b"" => HTTP_PORT,
-                digits => port_number(digits).ok_or("Location with an invalid port")?,
+                digits => port_number(digits).ok_or(Fault::LocationPort)?,
             };
         }
     }
     Ok(Redirect::Follow { absolute: scheme.is_some() })
 }
 
+/// Returns true if each `%` has its two hexadecimal digits.
+fn is_encoded(text: &[u8]) -> bool {
+    percent_decode(text).is_some()
+}
+
 /// Splits off the scheme: `getScheme` of Go's `net/url`.
-fn split_scheme(text: &[u8]) -> Result<(Option<&[u8]>, &[u8]), &'static str> {
+fn split_scheme(text: &[u8]) -> Result<(Option<&[u8]>, &[u8]), Fault> {
     let end = text.iter().position(|b| !b.is_ascii_alphanumeric() && !b"+-.".contains(b));
     match end {
-        Some(0) if text[0] == b':' => Err(MALFORMED),
+        Some(0) if text[0] == b':' => Err(Fault::Location),
         Some(end) if text[end] == b':' && text[0].is_ascii_alphabetic() => Ok((Some(&text[..end]), &text[end + 1..])),
         _ => Ok((None, text)),
     }
 }
 
 /// Returns the host without brackets and the port of `[USER@]HOST[:PORT]`. User information is checked, and not used.
-fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), &'static str> {
+fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), Fault> {
     let (user, host) = match authority.iter().rposition(|&b| b == b'@') {
         Some(at) => (&authority[..at], &authority[at + 1..]),
         None => (&b""[..], authority),
     };
     let user_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(b);
-    if !user.iter().all(user_byte) || percent_decode(user).is_none() {
-        return Err(MALFORMED);
+    if !user.iter().all(user_byte) || !is_encoded(user) {
+        return Err(Fault::Location);
     }
     let bracketed = host.starts_with(b"[");
     let port_at = if bracketed {
-        host.iter().rposition(|&b| b == b']').ok_or(MALFORMED)? + 1
+        host.iter().rposition(|&b| b == b']').ok_or(Fault::Location)? + 1
     } else {
         let colon = |&b: &u8| b == b':';
         let at = if one_colon { host.iter().position(colon) } else { host.iter().rposition(colon) };
@@ -118,17 +125,17 @@ fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), &'
     let port = match port {
         [] => port,
         [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => digits,
-        _ => return Err(MALFORMED),
+        _ => return Err(Fault::Location),
     };
     if bracketed {
         // No URL of the command line has a zone (RFC 6874), so that the zone does not matter.
         let address = without_brackets(name);
         let address = address.windows(3).position(|w| w == b"%25").map_or(address, |zone| &address[..zone]);
         if !matches!(ip_address(address), Some(IpAddr::V6(_))) {
-            return Err(MALFORMED);
+            return Err(Fault::Location);
         }
     } else if !name.iter().all(host_byte) || !host_escapes(name) {
-        return Err(MALFORMED);
+        return Err(Fault::Location);
     }
     Ok((without_brackets(name), port))
 }
@@ -139,7 +146,7 @@ fn host_byte(b: &u8) -> bool {
 
 /// Returns true if each `%XX` in a host stands for a byte outside ASCII or for `%`, as Go requires.
 fn host_escapes(name: &[u8]) -> bool {
-    percent_decode(name).is_some()
+    is_encoded(name)
         && name.iter().enumerate().all(|(at, &b)| b != b'%' || name[at + 1] >= b'8' || name[at..].starts_with(b"%25"))
 }
 

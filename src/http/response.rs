@@ -1,6 +1,6 @@
 //! HTTP/1 responses, read from bytes as the kubelet's prober reads them: `ReadResponse` of Go's `net/http`, and what it calls.
 
-use crate::net::failure::Failure;
+use crate::net::failure::{Doubt, Failure, Fault};
 use crate::text::{decimal, hex, is_token_byte, is_value_byte};
 
 /// How many bytes a response's head may have. The kubelet takes more.
@@ -16,12 +16,6 @@ const TRAILER_MAX: usize = 4096;
 const CHUNK_LINE_MAX: usize = 4096;
 /// How many bytes of chunked encoding may be something other than data, beyond what small chunks need: the same file.
 const CHUNK_EXCESS_MAX: u64 = 16 * 1024;
-
-const LONG_HEAD: Failure = Failure::SaysNothing("head over 16 KiB");
-const BAD_STATUS: Failure = Failure::unready("malformed status line");
-const BAD_FIELD: Failure = Failure::unready("malformed header");
-const BAD_LENGTH: Failure = Failure::unready("malformed Content-Length");
-const BAD_CHUNK: Failure = Failure::unready("malformed chunk");
 
 /// A response's head.
 #[derive(Debug, PartialEq)]
@@ -77,7 +71,7 @@ pub fn body(bytes: &[u8], head: &Head, limit: u64, ended: bool) -> Result<bool, 
         Framing::Close => ended || body.len() as u64 >= limit,
         Framing::Chunked => chunked(body, limit)?,
     };
-    if ended && !complete { Err(Failure::unready("body broken off")) } else { Ok(complete) }
+    if ended && !complete { Err(Fault::Body.into()) } else { Ok(complete) }
 }
 
 /// Returns the first line without its LF or CRLF, and its length with it.
@@ -100,16 +94,16 @@ fn status_line(bytes: &[u8]) -> Result<Option<(u32, u8, usize)>, Failure> {
     const VERSION: &[u8] = b"HTTP/1.";
     let known = bytes.len().min(VERSION.len());
     if bytes[..known] != VERSION[..known] {
-        return Err(BAD_STATUS); // without waiting for a line end, which an HTTP/2 server may never send
+        return Err(Fault::StatusLine.into()); // without waiting for a line end, which an HTTP/2 server may never send
     }
     let Some((line, len)) = line(bytes).filter(|&(_, len)| len <= HEAD_MAX) else {
-        return if bytes.len() > HEAD_MAX { Err(LONG_HEAD) } else { Ok(None) };
+        return if bytes.len() > HEAD_MAX { Err(Doubt::HeadLength.into()) } else { Ok(None) };
     };
-    let Some([minor, b' ', rest @ ..]) = line.strip_prefix(VERSION) else { return Err(BAD_STATUS) };
+    let Some([minor, b' ', rest @ ..]) = line.strip_prefix(VERSION) else { return Err(Fault::StatusLine.into()) };
     let blanks = rest.iter().take_while(|&&b| b == b' ').count();
-    let ([a, b, c] | [a, b, c, b' ', ..]) = &rest[blanks..] else { return Err(BAD_STATUS) };
+    let ([a, b, c] | [a, b, c, b' ', ..]) = &rest[blanks..] else { return Err(Fault::StatusLine.into()) };
     if ![minor, a, b, c].iter().all(|digit| digit.is_ascii_digit()) {
-        return Err(BAD_STATUS);
+        return Err(Fault::StatusLine.into());
     }
     let status = [a, b, c].iter().fold(0, |n, &&digit| n * 10 + u32::from(digit - b'0'));
     Ok(Some((status, *minor - b'0', len)))
@@ -131,12 +125,12 @@ fn fields(bytes: &[u8], limit: usize) -> Result<Option<(Fields, usize)>, Failure
     let mut at = 0;
     loop {
         let Some((text, len)) = line(&bytes[at..]).filter(|&(_, len)| at + len <= limit) else {
-            return if bytes.len() > limit { Err(LONG_HEAD) } else { Ok(None) };
+            return if bytes.len() > limit { Err(Doubt::HeadLength.into()) } else { Ok(None) };
         };
         at += len;
         if let [b' ' | b'\t', ..] = text {
             if field.is_empty() {
-                return Err(BAD_FIELD);
+                return Err(Fault::Header.into());
             }
             field.push(b' ');
         } else {
@@ -148,7 +142,7 @@ fn fields(bytes: &[u8], limit: usize) -> Result<Option<(Fields, usize)>, Failure
                 return Ok(Some((fields, at)));
             }
             if !text.contains(&b':') {
-                return Err(BAD_FIELD);
+                return Err(Fault::Header.into());
             }
         }
         field.extend_from_slice(trim(text));
@@ -157,17 +151,17 @@ fn fields(bytes: &[u8], limit: usize) -> Result<Option<(Fields, usize)>, Failure
 
 impl Fields {
     fn take(&mut self, field: &[u8]) -> Result<(), Failure> {
-        let colon = field.iter().position(|&b| b == b':').ok_or(BAD_FIELD)?;
+        let colon = field.iter().position(|&b| b == b':').ok_or(Fault::Header)?;
         let (name, value) = (&field[..colon], trim(&field[colon + 1..]));
         // Go accepts a name with spaces in it. It is then a field that does not matter here.
         if name.is_empty() || !name.iter().all(|&b| is_token_byte(b) || b == b' ') || !value.iter().all(is_value_byte) {
-            return Err(BAD_FIELD);
+            return Err(Fault::Header.into());
         }
         if name.eq_ignore_ascii_case(b"location") && self.location.is_none() {
             self.location = Some(value.to_vec());
         } else if name.eq_ignore_ascii_case(b"content-length") {
             if self.content_length.get_or_insert_with(|| value.to_vec()) != value {
-                return Err(Failure::unready("conflicting Content-Length"));
+                return Err(Fault::Lengths.into());
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.chunked = Some(self.chunked.is_none() && value.eq_ignore_ascii_case(b"chunked"));
@@ -178,11 +172,11 @@ impl Fields {
     /// Returns what ends the body: `readTransfer` in Go's `net/http/transfer.go`.
     fn framing(&self, status: u32, minor: u8) -> Result<Framing, Failure> {
         if self.chunked == Some(false) && minor > 0 {
-            return Err(Failure::unready("unsupported Transfer-Encoding"));
+            return Err(Fault::TransferEncoding.into());
         }
         let length = match &self.content_length {
             None => None,
-            Some(digits) => Some(decimal(digits).filter(|&length| i64::try_from(length).is_ok()).ok_or(BAD_LENGTH)?),
+            Some(digits) => Some(decimal(digits).filter(|&length| i64::try_from(length).is_ok()).ok_or(Fault::Length)?),
         };
         Ok(match length {
             _ if status < 200 || status == 204 || status == 304 => Framing::Length(0),
@@ -201,17 +195,17 @@ fn chunked(body: &[u8], limit: u64) -> Result<bool, Failure> {
     let mut excess: u64 = 0;
     loop {
         let Some(end) = rest.iter().position(|&b| b == b'\n') else {
-            return if rest.len() > CHUNK_LINE_MAX { Err(BAD_CHUNK) } else { Ok(false) };
+            return if rest.len() > CHUNK_LINE_MAX { Err(Fault::Chunk.into()) } else { Ok(false) };
         };
         let Some(line) = rest[..end].strip_suffix(b"\r").filter(|l| l.len() < CHUNK_LINE_MAX && !l.contains(&b'\r'))
         else {
-            return Err(BAD_CHUNK);
+            return Err(Fault::Chunk.into());
         };
         rest = &rest[end + 1..];
         let size = chunk_size(trim_end(line))?;
         excess = (excess + line.len() as u64 + 2).saturating_sub(size.saturating_mul(2).saturating_add(16));
         if excess > CHUNK_EXCESS_MAX {
-            return Err(Failure::unready("too much chunked encoding for its data"));
+            return Err(Fault::ChunkExcess.into());
         }
         if size == 0 {
             return trailers(rest);
@@ -223,7 +217,7 @@ fn chunked(body: &[u8], limit: u64) -> Result<bool, Failure> {
         match usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size)) {
             None | Some((_, [] | [b'\r'])) => return Ok(false),
             Some((_, [b'\r', b'\n', after @ ..])) => rest = after,
-            Some(_) => return Err(BAD_CHUNK),
+            Some(_) => return Err(Fault::Chunk.into()),
         }
     }
 }
@@ -239,9 +233,9 @@ fn trim_end(mut text: &[u8]) -> &[u8] {
 fn chunk_size(line: &[u8]) -> Result<u64, Failure> {
     let digits = line.split(|&b| b == b';').next().unwrap_or_default();
     if digits.is_empty() || digits.len() > 16 {
-        return Err(BAD_CHUNK);
+        return Err(Fault::Chunk.into());
     }
-    digits.iter().try_fold(0, |size, &digit| Ok(size << 4 | u64::from(hex(digit).ok_or(BAD_CHUNK)?)))
+    digits.iter().try_fold(0, |size, &digit| Ok(size << 4 | u64::from(hex(digit).ok_or(Fault::Chunk)?)))
 }
 
 /// Returns true if the trailers after the last chunk are complete.
@@ -251,7 +245,7 @@ fn trailers(rest: &[u8]) -> Result<bool, Failure> {
     }
     let window = &rest[..rest.len().min(TRAILER_MAX)];
     if rest.len() < 2 || !window.windows(4).any(|w| w == b"\r\n\r\n") {
-        return if rest.len() > TRAILER_MAX { Err(Failure::unready("trailers over 4 KiB")) } else { Ok(false) };
+        return if rest.len() > TRAILER_MAX { Err(Fault::Trailers.into()) } else { Ok(false) };
     }
     fields(rest, TRAILER_MAX).map(|trailers| trailers.is_some())
 }

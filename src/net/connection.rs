@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::endpoint::{Endpoint, Host};
-use super::failure::Failure;
+use super::failure::{Doubt, Failure};
 use crate::os::clock::poll_until;
 use crate::os::sys::{self, Errno};
 
@@ -27,7 +27,7 @@ pub fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Connection, Fa
         Endpoint::Tcp(Host::Ip(ip), port) => open_tcp(&tcp_address(*ip, *port), deadline),
         Endpoint::Tcp(Host::Localhost, port) => open_localhost(*port, deadline),
         Endpoint::Unix(path) => match open(&unix_address(path), deadline) {
-            Err(sys::EAGAIN) => return Err(Failure::SaysNothing("listen queue full")),
+            Err(sys::EAGAIN) => return Err(Doubt::ListenQueue.into()),
             other => other,
         },
     };
@@ -85,20 +85,13 @@ fn family(address: &[u8]) -> u16 {
 
 /// Makes a `sockaddr_in` or `sockaddr_in6`: ip(7), ipv6(7).
 fn tcp_address(ip: IpAddr, port: u16) -> Vec<u8> {
-    let family = if ip.is_ipv4() { sys::AF_INET } else { sys::AF_INET6 };
-    let mut address = [family.to_ne_bytes(), port.to_be_bytes()].concat();
+    let port = &port.to_be_bytes();
     match ip {
-        IpAddr::V4(ip) => {
-            address.extend(ip.octets());
-            address.extend([0; 8]); // sin_zero
-        }
-        IpAddr::V6(ip) => {
-            address.extend([0; 4]); // sin6_flowinfo
-            address.extend(ip.octets());
-            address.extend([0; 4]); // sin6_scope_id
-        }
+        // The last field is sin_zero.
+        IpAddr::V4(ip) => [&sys::AF_INET.to_ne_bytes(), port, &ip.octets()[..], &[0; 8]].concat(),
+        // Around the address are sin6_flowinfo and sin6_scope_id.
+        IpAddr::V6(ip) => [&sys::AF_INET6.to_ne_bytes(), port, &[0; 4][..], &ip.octets(), &[0; 4]].concat(),
     }
-    address
 }
 
 /// Makes a `sockaddr_un`: unix(7).

@@ -149,8 +149,10 @@ fn host_port(authority: &[u8]) -> Result<(Host, Option<u16>), &'static str> {
 
 /// Returns an authority as a Host header has it, without brackets around an IPv4 address: RFC 3986 section 3.2.2.
 fn normal_authority(host: Host, authority: &[u8]) -> Vec<u8> {
-    let brackets: &[u8] = if let Host::Ip(IpAddr::V4(_)) = host { b"[]" } else { b"" };
-    authority.iter().filter(|byte| !brackets.contains(byte)).copied().collect()
+    match (host, authority.strip_prefix(b"[").and_then(|rest| split_once(rest, b']'))) {
+        (Host::Ip(IpAddr::V4(_)), Some((ip, port))) => [ip, port].concat(),
+        _ => authority.to_vec(),
+    }
 }
 
 /// Reads an IP address without brackets.

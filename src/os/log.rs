@@ -103,21 +103,11 @@ fn to_stderr(line: &[u8]) {
 /// # Errors
 /// Those of write(2) but EBADF.
 pub fn print(message: fmt::Arguments) -> Result<(), Errno> {
-    let mut text = Text(Vec::new());
+    let mut text = String::new();
     let _ = text.write_fmt(message);
-    match sys::write_all(STDOUT, &text.0) {
+    match sys::write_all(STDOUT, text.as_bytes()) {
         Err(sys::EBADF) => Ok(()),
         other => other,
-    }
-}
-
-/// Text of any length, to be written to. std's `String` does the same, but makes the program larger.
-pub struct Text(pub Vec<u8>);
-
-impl fmt::Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 }
 

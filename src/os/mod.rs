@@ -1,9 +1,11 @@
-//! The operating system: what std lacks, time, the log, memory. All `unsafe` code is in here and in `main.rs`, but for two calls
-//! whose promises are about the caller's own functions: `failsafe` sets signal handlers, and `watch::idle` forks.
+//! The operating system: what std lacks, time, the log, memory. All `unsafe` code is in here and in `main.rs`, but for calls
+//! whose promises are about what the caller hands over: `failsafe` sets signal handlers and has a path, `install` and `watch::idle`
+//! fork.
 
 pub mod clock;
 pub mod log;
 pub mod memory;
+pub mod process;
 pub mod sys;
 #[cfg(panic = "abort")]
 mod unwind;

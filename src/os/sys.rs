@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, CString, NulError, c_char, c_int, c_uint, c_ulong, c_void};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const ENOENT: Errno = Errno(2);
 pub const EINTR: Errno = Errno(4);
 pub const EBADF: Errno = Errno(9);
-const ECHILD: Errno = Errno(10);
+pub const ECHILD: Errno = Errno(10);
 pub const EAGAIN: Errno = Errno(11);
 pub const EEXIST: Errno = Errno(17);
 pub const ENOTDIR: Errno = Errno(20);
@@ -40,7 +40,7 @@ pub const SIGHUP: i32 = 1;
 pub const SIGINT: i32 = 2;
 pub const SIGQUIT: i32 = 3;
 pub const SIGABRT: i32 = 6;
-const SIGKILL: i32 = 9;
+pub const SIGKILL: i32 = 9;
 pub const SIGPIPE: i32 = 13;
 pub const SIGTERM: i32 = 15;
 pub const SIGCHLD: i32 = 17;
@@ -53,7 +53,7 @@ pub const STDERR: RawFd = 2;
 
 pub const O_NONBLOCK: i32 = 0o4000;
 const O_PATH: i32 = 0o10_000_000;
-const O_CLOEXEC: i32 = 0o2_000_000;
+pub const O_CLOEXEC: i32 = 0o2_000_000;
 
 pub const AF_UNSPEC: u16 = 0;
 pub const AF_UNIX: u16 = 1;
@@ -71,7 +71,7 @@ const SOCK_CLOEXEC: i32 = 0o2_000_000;
 pub struct Errno(pub i32);
 
 impl Errno {
-    fn last() -> Errno {
+    pub(super) fn last() -> Errno {
         // SAFETY: libc's own, which lasts as long as the thread.
         Errno(unsafe { *__errno_location() })
     }
@@ -81,6 +81,12 @@ impl From<io::Error> for Errno {
     /// Returns EINVAL if std did not ask the kernel, since a path has a NUL in it.
     fn from(error: io::Error) -> Errno {
         error.raw_os_error().map_or(EINVAL, Errno)
+    }
+}
+
+impl From<NulError> for Errno {
+    fn from(_: NulError) -> Errno {
+        EINVAL
     }
 }
 
@@ -161,17 +167,11 @@ unsafe extern "C" {
     fn getpeername(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
     fn sigprocmask(how: c_int, signals: *const SignalSet, before: *mut SignalSet) -> c_int;
-    fn close(fd: c_int) -> c_int;
-    fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
-    fn prctl(option: c_int, ...) -> c_int;
-    fn kill(pid: c_int, signal: c_int) -> c_int;
-    fn _Fork() -> c_int;
-    fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
     fn __errno_location() -> *const c_int;
     fn getenv(name: *const c_char) -> *const c_char;
-    fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
+    #[link_name = "unlink"]
+    fn remove(path: *const c_char) -> c_int;
     fn _exit(status: c_int) -> !;
-    static environ: *const *const c_char;
 }
 
 /// Returns the arguments that a C `main` was given, without the program's name.
@@ -186,10 +186,10 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<&'static
 
 /// Returns the value of an environment variable, or `None` if it is not set.
 pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
-    let name = c_string(name).ok()?;
+    let name = CString::new(name).ok()?;
     // SAFETY: the name ends in NUL, and so does a value that is not null. Nothing changes the environment.
     unsafe {
-        let value = getenv(name.as_ptr().cast());
+        let value = getenv(name.as_ptr());
         (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())
     }
 }
@@ -227,7 +227,7 @@ pub fn monotonic() -> Option<u64> {
 }
 
 /// Turns what most POSIX functions return into a result: -1 means that errno has the reason.
-fn done(result: c_int) -> Result<(), Errno> {
+pub(super) fn done(result: c_int) -> Result<(), Errno> {
     if result == -1 { Err(Errno::last()) } else { Ok(()) }
 }
 
@@ -239,11 +239,6 @@ unsafe fn owned(result: c_int) -> Result<OwnedFd, Errno> {
     done(result)?;
     // SAFETY: it is not an error, and the caller promises that it is ours.
     Ok(unsafe { OwnedFd::from_raw_fd(result) })
-}
-
-/// Makes a string for the kernel: EINVAL if it has a NUL.
-fn c_string(bytes: &[u8]) -> Result<Vec<u8>, Errno> {
-    if bytes.contains(&0) { Err(EINVAL) } else { Ok([bytes, b"\0"].concat()) }
 }
 
 /// Opens a path as no more than a place: O_PATH of open(2), which asks for no permission on what is there. std takes that flag
@@ -335,129 +330,8 @@ pub fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result<(), Errno> {
 
 /// Calls unlink(2), and ignores a failure. May be called from a signal handler.
 pub fn unlink(path: &CStr) {
-    unsafe extern "C" {
-        fn unlink(path: *const c_char) -> c_int;
-    }
     // SAFETY: the path ends in NUL.
-    unsafe { unlink(path.as_ptr()) };
-}
-
-/// Runs a program to its end, without stdout. Returns its exit status, or 128+n if signal n ended it. If it cannot be run, the
-/// child process calls `failed` with the reason, and exits with what that returns. (std's `Command` would make this program half
-/// as large again, and posix_spawn(3) needs five times as much code as this.)
-///
-/// # Errors
-/// Those of fork(2) and waitpid(2).
-pub fn run_program(argv: &[&[u8]], failed: &dyn Fn(Errno) -> i32) -> Result<i32, Errno> {
-    let mut strings = Vec::new();
-    for argument in argv {
-        strings.push(c_string(argument)?);
-    }
-    let mut pointers: Vec<*const c_char> = strings.iter().map(|string| string.as_ptr().cast()).collect();
-    pointers.push(std::ptr::null());
-    let mut status = 0;
-    reset(SIGCHLD); // while it is ignored, there is nothing to wait for: wait(2)
-    // SAFETY: this is the only thread, so that the child may do all that its parent may. Closing stdout can at worst fail. The
-    // pointers are to strings that end in NUL, and end in a null pointer themselves. Nothing changes the environment.
-    unsafe {
-        let pid = _Fork();
-        done(pid)?;
-        if pid == 0 {
-            drop(OwnedFd::from_raw_fd(STDOUT));
-            execve(pointers[0], pointers.as_ptr(), environ);
-            exit(failed(Errno::last()));
-        }
-        while let Err(error) = done(waitpid(pid, &raw mut status, 0)) {
-            if error != EINTR {
-                return Err(error);
-            }
-        }
-    }
-    let signal = status & 0x7f;
-    Ok(if signal == 0 { status >> 8 & 0xff } else { 128 + signal })
-}
-
-/// A child process that does one thing and reports how that went. It does not outlive this value or this process.
-pub struct Child {
-    pid: c_int,
-    result: OwnedFd,
-}
-
-impl Child {
-    /// Runs `work` in a child process. The child keeps no descriptor of ours but one end of a pipe, so that whoever reads our
-    /// stdout or stderr need not wait for it.
-    ///
-    /// # Safety
-    /// This process must have one thread, or `work` must do only what signal-safety(7) allows: fork(2). `work` must not use a
-    /// descriptor that was open before, since the child closes them.
-    ///
-    /// # Errors
-    /// Those of pipe(2) and fork(2).
-    pub unsafe fn start(work: &dyn Fn() -> Result<(), Errno>) -> Result<Child, Errno> {
-        const PR_SET_PDEATHSIG: c_int = 1;
-        let mut ends = [0; 2];
-        // SAFETY: pipe2(2) writes two descriptors, which are new. The child does not return, so that only `work` could use the
-        // descriptors that it closes, and the caller promises that it does not.
-        unsafe {
-            done(pipe2(ends.as_mut_ptr(), O_CLOEXEC | O_NONBLOCK))?;
-            let [result, tell] = ends.map(|end| OwnedFd::from_raw_fd(end));
-            let pid = _Fork();
-            done(pid)?;
-            if pid > 0 {
-                return Ok(Child { pid, result });
-            }
-            let mut outcome = done(prctl(PR_SET_PDEATHSIG, SIGKILL as c_ulong));
-            // The kernel gives the lowest free number, so that the pipe's are above those of the standard streams and the log.
-            for inherited in 0..tell.as_raw_fd() {
-                close(inherited);
-            }
-            // POLLERR would mean that nobody reads: the parent died before prctl(2) could make its death end us.
-            if poll_one(tell.as_raw_fd(), POLLOUT, Duration::ZERO) == Ok(POLLOUT) {
-                outcome = outcome.and_then(|()| work());
-                let errno = outcome.map_or_else(|errno| errno.0, |()| 0);
-                let _ = write_some(tell.as_raw_fd(), &[errno as u8]);
-            }
-            exit(0)
-        }
-    }
-
-    /// Returns the pipe that the result comes through. It hangs up when the child has ended.
-    pub fn result(&self) -> &OwnedFd {
-        &self.result
-    }
-
-    /// Returns the result of the work, once the child has ended.
-    ///
-    /// # Errors
-    /// That of the work, or ECHILD if the child died before it could report.
-    pub fn told(&self) -> Result<(), Errno> {
-        let mut errno = [0];
-        match (read_some(&self.result, &mut errno)?, errno) {
-            (0, _) => Err(ECHILD),
-            (_, [0]) => Ok(()),
-            (_, [errno]) => Err(Errno(errno.into())),
-        }
-    }
-}
-
-impl Drop for Child {
-    /// Ends the child, and waits until it is gone.
-    fn drop(&mut self) {
-        /// SIGKILL may have to wait for a lock in the kernel, and this process must not.
-        const A_MOMENT: Duration = Duration::from_millis(100);
-        let fd = self.result.as_raw_fd();
-        // SAFETY: waitpid(2) accepts a null pointer for the status.
-        unsafe {
-            // Until the pipe has hung up the child lives, so that its number is not another process's.
-            if poll_one(fd, 0, Duration::ZERO) == Ok(0) {
-                kill(self.pid, SIGKILL);
-            }
-            // The pipe hangs up shortly before the child is gone.
-            if poll_one(fd, 0, A_MOMENT).is_ok_and(|events| events != 0) {
-                waitpid(self.pid, std::ptr::null_mut(), 0);
-            }
-        }
-    }
+    unsafe { remove(path.as_ptr()) };
 }
 
 /// Ends the process at once, and runs nothing before. May be called from a signal handler.
@@ -508,43 +382,4 @@ fn mask(how: c_int, signals: &[i32]) {
 pub unsafe fn handle(number: i32, handler: extern "C" fn(c_int)) {
     // SAFETY: the handler is a function that lasts as long as the process, and the caller promises the rest.
     unsafe { signal(number, handler as usize) };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(600);
-
-    fn told(work: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
-        // SAFETY: the tests' work does no more than return, exit or poll.
-        let child = unsafe { Child::start(work) }?;
-        assert_eq!(poll_one(child.result().as_raw_fd(), 0, LONG).map(|events| events != 0), Ok(true));
-        child.told()
-    }
-
-    #[test]
-    fn a_child_reports_how_it_went() {
-        assert_eq!(told(&|| Ok(())), Ok(()));
-        assert_eq!(told(&|| Err(ENOENT)), Err(ENOENT));
-        assert_eq!(told(&|| exit(0)), Err(ECHILD));
-    }
-
-    #[test]
-    fn a_child_has_none_of_our_streams_and_is_ended() {
-        let work = || {
-            if [STDIN, STDOUT, STDERR].map(|fd| poll_one(fd, 0, Duration::ZERO)) != [Ok(POLLNVAL); 3] {
-                return Err(EISCONN);
-            }
-            while poll_one(-1, 0, LONG).is_ok() {}
-            Ok(())
-        };
-        // SAFETY: the work does no more than poll.
-        let child = unsafe { Child::start(&work) }.unwrap();
-        assert_eq!(poll_one(child.result().as_raw_fd(), 0, Duration::from_millis(300)), Ok(0), "{:?}", child.told());
-        let pid = child.pid;
-        drop(child);
-        // SAFETY: signal 0 does nothing.
-        assert_eq!(done(unsafe { kill(pid, 0) }), Err(Errno(3)), "ESRCH: there is no such process, and no zombie");
-    }
 }

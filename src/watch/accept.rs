@@ -5,10 +5,9 @@ use std::time::Duration;
 use super::{Reason, Verdict};
 use crate::net::connection::connect;
 use crate::net::endpoint::Endpoint;
+use crate::net::failure::Failure;
 
-pub fn check(endpoint: &Endpoint, deadline: Duration) -> Verdict {
-    match connect(endpoint, deadline) {
-        Ok(_) => Verdict::ready(Reason::Words("accepts connections")),
-        Err(failure) => failure.into(),
-    }
+pub fn check(endpoint: &Endpoint, deadline: Duration) -> Result<Verdict, Failure> {
+    connect(endpoint, deadline)?;
+    Ok(Verdict::answered(true, Reason::Words("accepts connections")))
 }

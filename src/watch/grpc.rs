@@ -5,19 +5,16 @@ use std::time::Duration;
 use super::{Reason, Verdict};
 use crate::grpc::health::{Call, SERVING, request, serving_status};
 use crate::net::connection::connect;
-use crate::net::failure::Failure;
+use crate::net::failure::{Doubt, Failure, Fault};
 use crate::net::url::GrpcUrl;
 
 /// How many bytes a server may send before its answer is complete. HTTP/2 lets it send as many before the client must open its
 /// window, so that this client never has to.
 const RESPONSE_MAX: usize = 65_535;
 
-pub fn check(url: &GrpcUrl, deadline: Duration) -> Verdict {
-    match status(url, deadline) {
-        Ok(SERVING) => Verdict::ready(Reason::Words(serving_status(SERVING))),
-        Ok(status) => Verdict::unready(Reason::Words(serving_status(status))),
-        Err(failure) => failure.into(),
-    }
+pub fn check(url: &GrpcUrl, deadline: Duration) -> Result<Verdict, Failure> {
+    let status = status(url, deadline)?;
+    Ok(Verdict::answered(status == SERVING, Reason::Words(serving_status(status))))
 }
 
 fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
@@ -30,7 +27,7 @@ fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
     while connection.receive(&mut bytes)? {
         received += bytes.len();
         if received > RESPONSE_MAX {
-            return Err(Failure::SaysNothing("more than 64 KiB without an answer"));
+            return Err(Doubt::CallLength.into());
         }
         if let Some(status) = call.receive(&bytes, &mut replies)? {
             return Ok(status);
@@ -39,5 +36,5 @@ fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
         bytes.clear();
         replies.clear();
     }
-    Err(Failure::unready("connection closed"))
+    Err(Fault::Closed.into())
 }

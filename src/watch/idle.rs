@@ -8,7 +8,8 @@ use crate::drain::Finding;
 use crate::net::connection::wait;
 use crate::net::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG, NO_STATES, ONE_BY_ONE, STATES, TOGETHER, request};
 use crate::os::clock::elapsed;
-use crate::os::sys::{self, AF_NETLINK, Child, POLLIN, SOCK_RAW};
+use crate::os::process::Child;
+use crate::os::sys::{self, AF_NETLINK, POLLIN, SOCK_RAW};
 
 /// Bytes that one read takes, at least 8 KiB. The kernel makes no datagram longer than that or than the reads so far, so that
 /// this need not grow with the number of connections.
@@ -55,16 +56,16 @@ fn ask() -> Result<(), sys::Errno> {
 }
 
 pub fn check(tcp_diag: &mut TcpDiag, port: u16, idle_after: Duration, deadline: Duration) -> Verdict {
-    match tcp_diag.answers(deadline) {
-        Ok(()) => {}
-        Err(sys::ETIMEDOUT) => return Verdict::unknown(Reason::Words("the kernel is still loading tcp_diag")),
-        Err(errno) => return Verdict::unknown(Reason::NoList(errno.into())),
-    }
-    match activity(port, STATES, idle_after, deadline) {
-        Ok(activity) => judge(&activity),
-        Err(Error::Refused(sys::ETIMEDOUT)) => Verdict::unknown(Reason::Words("timed out")),
-        Err(error) => Verdict::unknown(Reason::NoList(error)),
-    }
+    let why = match tcp_diag.answers(deadline) {
+        Ok(()) => match activity(port, STATES, idle_after, deadline) {
+            Ok(activity) => return judge(&activity),
+            Err(Error::Refused(sys::ETIMEDOUT)) => Reason::Words("timed out"),
+            Err(error) => Reason::NoList(error),
+        },
+        Err(sys::ETIMEDOUT) => Reason::Words("the kernel is still loading tcp_diag"),
+        Err(errno) => Reason::NoList(errno.into()),
+    };
+    Verdict::unknown(why)
 }
 
 fn judge(activity: &Activity) -> Verdict {

@@ -2,7 +2,7 @@
 //!
 //! A new kind of watch is a file here and an arm in each match on [`Target`], which the compiler then names. Look too at what
 //! `cli::plan` says of [`Target::Idle`] alone, and at the fuzzer's properties. [`Target::parse`] reads a URL's scheme; an option of its
-//! own belongs into `cli`. A check must be back by its deadline: what may block in the kernel goes into an `os::sys::Child`.
+//! own belongs into `cli`. A check must be back by its deadline: what may block in the kernel goes into an `os::process::Child`.
 
 mod accept;
 mod grpc;
@@ -100,12 +100,9 @@ pub enum Reason {
 }
 
 impl Verdict {
-    fn ready(reason: Reason) -> Verdict {
-        Verdict { finding: Finding { ready: true, drained: false }, word: "ready", reason }
-    }
-
-    fn unready(reason: Reason) -> Verdict {
-        Verdict { finding: Finding { ready: false, drained: true }, word: "unready", reason }
+    /// The check shows whether the app is ready.
+    fn answered(ready: bool, reason: Reason) -> Verdict {
+        Verdict { finding: Finding { ready, drained: !ready }, word: if ready { "ready" } else { "unready" }, reason }
     }
 
     /// The check shows neither: it could not be made, or the app is slow or busy.
@@ -137,7 +134,7 @@ impl fmt::Display for Reason {
 impl From<Failure> for Verdict {
     fn from(failure: Failure) -> Verdict {
         match failure {
-            Failure::Unready(..) => Verdict::unready(Reason::Failure(failure)),
+            Failure::Unready(_) => Verdict::answered(false, Reason::Failure(failure)),
             Failure::SaysNothing(_) | Failure::Local(_) => Verdict::unknown(Reason::Failure(failure)),
         }
     }
@@ -158,11 +155,12 @@ impl<'a> Checker<'a> {
 
     /// Checks a target once, and returns by `deadline`, a time since the start of the drain. One match arm per kind of watch.
     pub fn check(&mut self, target: &Target, deadline: Duration) -> Verdict {
-        match target {
+        let checked = match target {
             Target::Http(url) => http::check(url, self.headers, deadline),
             Target::Accept(endpoint) => accept::check(endpoint, deadline),
             Target::Grpc(url) => grpc::check(url, deadline),
-            Target::Idle(port) => idle::check(&mut self.tcp_diag, *port, self.idle_after, deadline),
-        }
+            Target::Idle(port) => Ok(idle::check(&mut self.tcp_diag, *port, self.idle_after, deadline)),
+        };
+        checked.unwrap_or_else(Verdict::from)
     }
 }

@@ -232,6 +232,7 @@ fn without_memory_it_sleeps_on() {
     let rows: &[(&[&str], u64, &str)] = &[
         (&["0.9"], 900, "0.8"),
         (&["300ms", "--until-idle", "8080", "-p", "8081", "0.5s", "--min=7", "--frobnicate"], 800, "0.7"),
+        (&["0.4s --until-idle 8080", "'0.3'", "--", "--min", "9"], 700, "0.6"),
         (&["--min", "7"], 5000, "4.9"),
     ];
     each(rows, |(arguments, millis, left)| {

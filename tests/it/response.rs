@@ -2,6 +2,7 @@
 
 use drain_sleep::http::redirect::{Redirect, resolve};
 use drain_sleep::http::response::{BODY_MAX, REDIRECT_BODY_MAX, body, head};
+use drain_sleep::net::failure::Fault;
 use drain_sleep::net::url;
 
 /// What an HTTP check makes of these bytes: the status, why it is no answer, or that more must come. `^` at the end: the
@@ -261,7 +262,7 @@ fn chunks() {
 /// Where a Location leads. Those to the same host are tested in `src/http/redirect.rs`.
 #[test]
 fn locations() {
-    const MALFORMED: Result<Redirect, &str> = Err("malformed Location");
+    const MALFORMED: Result<Redirect, Fault> = Err(Fault::Location);
     for (host, location, expected) in [
         ("[::1]", "http://[::1]/x", Ok(Redirect::Follow { absolute: true })),
         ("[::1]:80", "http://[::1]:81/x", Ok(Redirect::Follow { absolute: true })),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::artifact::LIMIT;
 use crate::support::run;
 
 fn root() -> &'static Path {
@@ -71,6 +72,13 @@ fn one_version() {
     assert!(read("Dockerfile").contains(&format!("org.opencontainers.image.version=\"{version}\"")));
 }
 
+/// How large the binary may be: what the README promises, and what `tests/bench` and `artifact` allow.
+#[test]
+fn one_size() {
+    assert!(read("README.md").contains(&format!("a static binary of {LIMIT} KiB ")));
+    assert!(read("tests/bench").contains(&format!("\nMOST_BYTES = {LIMIT} * 1024\n")));
+}
+
 #[test]
 fn one_dependency() {
     let manifest = read("Cargo.toml");
@@ -91,8 +99,8 @@ fn the_toolchain_is_the_same_everywhere() {
 #[test]
 fn unsafe_code_is_where_it_is_said_to_be() {
     const PLACES: [&str; 2] = ["src/main.rs", "src/os/"];
-    /// They call an unsafe function each, for what they hand to it.
-    const CALLERS: [&str; 2] = ["src/failsafe.rs", "src/watch/idle.rs"];
+    /// They call unsafe functions, for what they hand to them.
+    const CALLERS: [&str; 3] = ["src/failsafe.rs", "src/install.rs", "src/watch/idle.rs"];
     let mut found = BTreeSet::new();
     for file in sources(&root().join("src")) {
         let code: String = fs::read_to_string(&file).unwrap().lines().map(|l| l.split("//").next().unwrap()).collect();

@@ -22,7 +22,7 @@ pub fn holds(input: &[u8]) {
     };
     let watches = usize::from(input.next() % 4);
     let requests = usize::from(input.next() % 3);
-    let mut drain = Drain::new(rules.clone(), watches, requests);
+    let mut drain = Drain::new(&rules, watches, requests);
     let mut model = Model { rules: &rules, watches, requests, requested: 0, request_lasted: false, rounds: Vec::new() };
     let mut now = Duration::ZERO;
     for _ in 0..STEPS {
