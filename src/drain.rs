@@ -119,7 +119,9 @@ impl<'a> Drain<'a> {
     pub fn next(&mut self, now: Duration) -> Step {
         let Rules { duration, min, period, timeout, threshold, delay, .. } = *self.rules;
         if now >= duration {
-            return Step::End(End::Elapsed(self.held()));
+            let held = self.held();
+            // What held it has gone if the last check agreed and took until DURATION.
+            return Step::End(if held == Held::Min && min < duration { End::Drained } else { End::Elapsed(held) });
         }
         let mut deadline = now.saturating_add(timeout).min(duration);
         let has_requests = self.requested < self.requests;
@@ -312,6 +314,15 @@ mod tests {
             ends(&rules(), |now| if now % 3.0 == 0.0 { READY } else { UNREADY }),
             (20.0, End::Elapsed(Held::Threshold { agreed: 1 }))
         );
+    }
+
+    #[test]
+    fn a_last_check_that_agrees_drains_even_if_it_takes_until_duration() {
+        let rules = Rules { duration: secs(2.0), min: Duration::ZERO, threshold: 1, ..rules() };
+        let mut drain = Drain::new(&rules, 1, 0);
+        assert!(matches!(drain.next(secs(1.0)), Step::Check { .. }));
+        assert!(drain.checked(secs(1.9), IDLE));
+        assert_eq!(drain.next(secs(2.0)), Step::End(End::Drained));
     }
 
     #[test]
