@@ -21,8 +21,8 @@ static DRAIN: AtomicU64 = AtomicU64::new(DEFAULT_MIN.as_millis() as u64);
 /// The signals that end the drain at once. PID 1 gets only signals that it handles: pid_namespaces(7).
 const ENDINGS: [(i32, &str); 4] =
     [(sys::SIGHUP, "SIGHUP"), (sys::SIGINT, "SIGINT"), (sys::SIGQUIT, "SIGQUIT"), (sys::SIGTERM, "SIGTERM")];
-/// The numbers of the signals that end the drain.
-pub const ENDING_SIGNALS: [i32; 4] = [ENDINGS[0].0, ENDINGS[1].0, ENDINGS[2].0, ENDINGS[3].0];
+/// The signals that have a handler.
+pub const HANDLED: [i32; 5] = [sys::SIGHUP, sys::SIGINT, sys::SIGQUIT, sys::SIGTERM, sys::SIGABRT];
 
 /// The path of the file that [`remove_at_end`] was given; null if there is none, or none any more.
 static UNFINISHED: AtomicPtr<c_char> = AtomicPtr::new(null_mut());
@@ -39,13 +39,13 @@ pub fn arm() {
     }
     // SAFETY: the handlers log, sleep, unlink a file and exit. None of that allocates or takes a lock.
     unsafe {
-        for number in ENDING_SIGNALS {
-            sys::handle(number, end);
+        for (number, _) in &ENDINGS {
+            sys::handle(*number, end);
         }
         sys::handle(sys::SIGABRT, aborted);
     }
     // Our parent may have blocked them, and execve(2) keeps them blocked.
-    sys::unblock(&[sys::SIGHUP, sys::SIGINT, sys::SIGQUIT, sys::SIGTERM, sys::SIGABRT]);
+    sys::unblock(&HANDLED);
     std::panic::set_hook(Box::new(|panic| sleep_out(format_args!("a bug, please report it: {panic}"))));
 }
 

@@ -79,12 +79,12 @@ fn create_beside(target: &[u8]) -> Result<(CString, File), Errno> {
         let _ = write!(name, ".{NAME}.{number}");
         let path = CString::new([&target[..name_at], name.as_bytes()].concat())?;
         // No signal comes before it is known that the file is ours.
-        sys::block(&failsafe::ENDING_SIGNALS);
+        sys::block(&failsafe::HANDLED);
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(OsStr::from_bytes(path.as_bytes()));
         if file.is_ok() {
             failsafe::remove_at_end(path.clone());
         }
-        sys::unblock(&failsafe::ENDING_SIGNALS);
+        sys::unblock(&failsafe::HANDLED);
         match file.map_err(Errno::from) {
             Err(sys::EEXIST) => number += 1,
             other => return Ok((path, other?)),
@@ -106,12 +106,12 @@ fn fill(mut copy: File) -> Result<(), Errno> {
 }
 
 fn put_in_place(copy: &CStr, target: &[u8]) -> Result<(), Errno> {
-    sys::block(&failsafe::ENDING_SIGNALS);
+    sys::block(&failsafe::HANDLED);
     let renamed = fs::rename(OsStr::from_bytes(copy.to_bytes()), OsStr::from_bytes(target));
     if renamed.is_ok() {
         failsafe::keep_file();
     }
-    sys::unblock(&failsafe::ENDING_SIGNALS);
+    sys::unblock(&failsafe::HANDLED);
     Ok(renamed?)
 }
 
