@@ -67,8 +67,8 @@ pub struct Child {
 }
 
 impl Child {
-    /// Runs `work` in a child process. The child keeps no descriptor of ours but one end of a pipe, so that whoever reads our
-    /// stdout or stderr need not wait for it.
+    /// Runs `work` in a child process. The child closes our standard streams and all that we have opened, so that whoever reads
+    /// our stdout or stderr need not wait for it.
     ///
     /// # Safety
     /// This process must have one thread, or `work` must do only what signal-safety(7) allows: fork(2). `work` must not use a
