@@ -9,6 +9,7 @@ use super::options::{Found, find};
 pub use super::options::{Help, Opt};
 use super::variables::{self, Environment, expand};
 use crate::os::log::Bytes;
+use crate::text::split_before;
 
 /// One thing that is wrong with a command line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,17 +160,22 @@ impl<'a> Reader<'a> {
         Some(word)
     }
 
-    /// Splits an argument that holds several words with an option among them, so that the words come next, one by one. A value
-    /// after `=` may have spaces. Returns false if the argument stays whole.
+    /// Splits an argument that has white space in it and holds an option, so that its words come next, one by one. Returns false
+    /// if the argument stays whole.
     fn split(&mut self, word: Word<'a>) -> bool {
         let Word { text, unexpanded, .. } = word;
-        let end = if text.starts_with(b"--") { text.iter().position(|&b| b == b'=') } else { None };
-        let has_spaces = text[..end.unwrap_or(text.len())].iter().any(|b| b.is_ascii_whitespace() || !b.is_ascii());
-        if !has_spaces {
+        let parts = str::from_utf8(text).unwrap_or_default().split_whitespace();
+        let first = parts.clone().next().unwrap_or_default();
+        let holds_option = || parts.clone().any(|part| is_option(unquoted(part.as_bytes())));
+        if first.len() == text.len() || !holds_option() {
             return false;
         }
-        let parts = str::from_utf8(text).unwrap_or_default().split_whitespace();
-        if parts.clone().nth(1).is_none() || !parts.clone().any(|part| is_option(unquoted(part.as_bytes()))) {
+        // Some values may have white space.
+        let (name, _) = split_before(text, b'=');
+        if let Found::Known(known) | Found::Near(known) = find(name)
+            && first.len() > name.len()
+            && !matches!(known.value, "PORT" | "URL" | "N")
+        {
             return false;
         }
         self.parts = parts;
@@ -243,7 +249,8 @@ impl<'a> Walk<'a> {
             let follows_refused = std::mem::take(&mut option_refused);
             let readable = self.accepts(word);
             if self.reader.split(word) {
-                self.add_mistake(Mistake::Argument(text, "holds several arguments: make each an item of its own"));
+                let why = "has spaces in or around it: make each argument an item of its own";
+                self.add_mistake(Mistake::Argument(text, why));
             } else if !is_option(text) {
                 self.args.has_operand = true;
                 option_refused = is_option(unquoted(text));
@@ -317,8 +324,14 @@ impl<'a> Walk<'a> {
             _ if !readable => {}
             (_, _, Some(value)) => self.add_option(option, value.text),
             (_, equals, None) => {
-                self.add_option(option, equals.map_or(b"", |at| &text[at + 1..]));
-                return true;
+                let value = equals.map_or(&b""[..], |at| &text[at + 1..]);
+                self.add_option(option, value);
+                // `Plan` refuses these values. What follows may be the right one: `--until-idle= 8080`.
+                return match known.value {
+                    "" | "PATH" => true,
+                    "PORT" | "N" => is_bare_number(value),
+                    _ => !value.is_empty(),
+                };
             }
         }
         following.is_some()
@@ -348,13 +361,13 @@ pub fn durations(arguments: &[&[u8]]) -> Option<Duration> {
     read(&words, true).duration
 }
 
-/// Returns true if a word looks like an option, also with the longer dash that word processors make of two. `-5` does not: it is
-/// a duration with a sign, which is refused as one.
+/// Returns true if a word looks like an option, also with the other dashes that word processors make. `-5` does not: it is a
+/// duration with a sign, which is refused as one.
 fn is_option(word: &[u8]) -> bool {
     match word {
-        [b'-', second, ..] => !second.is_ascii_digit() && *second != b'.',
-        // U+2013 and U+2014 in UTF-8.
-        [0xe2, 0x80, 0x93 | 0x94, ..] => true,
+        [b'-', second, ..] => !second.is_ascii_digit() && !second.is_ascii_whitespace() && *second != b'.',
+        // U+2010 to U+2015, and the minus sign, U+2212, in UTF-8.
+        [0xe2, 0x80, 0x90..=0x95, ..] | [0xe2, 0x88, 0x92, ..] => true,
         _ => false,
     }
 }

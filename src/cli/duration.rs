@@ -51,7 +51,7 @@ impl Sum {
             let inner = unquoted(part.as_bytes());
             let part_read = parse(inner);
             added = added.and(match part_read {
-                Ok(_) if inner.len() < part.len() => Err("has quotes in it, which no shell removes: leave them out"),
+                _ if inner.len() < part.len() => Err("has quotes in it, which no shell removes: leave them out"),
                 Ok(_) => Ok(()),
                 Err(error) => Err(error.why()),
             });

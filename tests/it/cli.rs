@@ -50,7 +50,7 @@ fn durations() {
         (&["20d", "20d"], "the sum of the durations is more than 30 days"),
         (&["20d", "31d"], "'31d' is more than 30 days"),
         (&["'20s'"], "''20s'' has quotes in it"),
-        (&["'20x'"], "''20x'' has an unknown unit"),
+        (&["'--until-idle'", "8080", "20"], "''--until-idle'' has quotes in it"),
     ];
     each(rows, |(arguments, says)| refused(arguments, says));
     let bytes = run_command(program(&["--check"]).arg(OsStr::from_bytes(b"20\xff")));
@@ -126,9 +126,12 @@ fn options() {
         (&["20", "--header=A: b", "--until-unready=tcp://localhost:80"], "--header has no HTTP request to go with"),
         (&["20", "--header=A: b", "--until-idle=80"], "--header has no HTTP request to go with"),
         (&["20", "--header=A: b", "--until-unready=localhost:80"], "unknown scheme"),
-        (&["20 --until-idle 8080"], "'20 --until-idle 8080' holds several arguments: make each an item of its own"),
-        (&["20", "--until-idle 8080"], "'--until-idle 8080' holds several arguments"),
-        (&["20", " --quiet"], "' --quiet' has a sign"),
+        (
+            &["20 --until-idle 8080"],
+            "'20 --until-idle 8080' has spaces in or around it: make each argument an item of its own",
+        ),
+        (&["20", "--until-idle 8080"], "'--until-idle 8080' has spaces in or around it"),
+        (&["20", " --quiet"], "' --quiet' has spaces in or around it"),
         (&["20", "--header=X"], "no colon"),
         (&["20", "--header=Connection: x"], "the program's own"),
         (&["20", "--header=content-length: 1"], "the program's own"),

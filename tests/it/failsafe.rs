@@ -18,6 +18,8 @@ fn a_mistake_sleeps_all_the_same() {
         (&["0.3", "--frobnicate"], 300),
         (&["0.3", "-x"], 300),
         (&["0.3", "\u{2014}until-idle", "8080"], 300),
+        (&["0.3", "\u{2010}-until-idle", "8080"], 300),
+        (&["0.3", "\u{2212}\u{2212}until-idle", "8080"], 300),
         (&["0.3 \u{2013}until-idle 8080"], 300),
         (&["0.1", "bogus", "200ms"], 300),
         (&["0.1 bogus 200ms"], 300),
@@ -81,6 +83,19 @@ fn a_mistake_sleeps_all_the_same() {
         (&["0.3\u{a0}--until-idle\u{a0}8080"], 300),
         (&["0.3 '--until-idle' 8080"], 300),
         (&["0.3 -- -q", "--min", "8s"], 300),
+        (&["--until-idle=8080 0.3"], 300),
+        (&["--until-unready=http://localhost/ 0.3"], 300),
+        (&["--threshold=3 0.3"], 300),
+        (&["--wait=3 0.3"], 300),
+        (&["- 0.3"], 300),
+        // White space around an option, or before its value.
+        (&[" --until-idle", "8080", "0.3"], 300),
+        (&["\u{a0}--until-idle", "8080", "0.3"], 300),
+        (&["--until-idle=", "8080", "0.3"], 300),
+        (&["0.3 --until-idle= 8080"], 300),
+        (&["--get=", "8080", "0.3"], 300),
+        (&["--until-idle=http", "8080", "0.3"], 300),
+        (&["--threshold=x", "8080", "0.3"], 300),
         (&["0.3 --until-idle $(NO_SUCH_VARIABLE)"], 300),
         (&["x --min 0.3"], 300),
         // What is in quotes.
@@ -160,7 +175,7 @@ fn the_mistake_is_also_in_the_log_file() {
     let file = fresh_path("log");
     let run = run_command(&mut program(&[&format!("0.1 --log-file {}", file.display())]));
     let log = fs::read_to_string(&*file).unwrap();
-    assert!(run.says("holds several arguments") && log.contains("holds several arguments"), "{run:?}: {log}");
+    assert!(run.says("has spaces in or around it") && log.contains("has spaces in or around it"), "{run:?}: {log}");
 }
 
 /// As long as Linux lets a line and an argument be, and of any bytes.
