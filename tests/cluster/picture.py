@@ -50,10 +50,10 @@ def svg(rows):
             shapes.append(text(16, y, row.hook.name))
             shapes += bar(FAILED_AT, y, failed_percent(row) / most_failed, percent(row), "failed")
             shapes += bar(SECONDS_AT, y, row.median_seconds / most_seconds, f"{row.median_seconds:.1f} s", "seconds")
-    return picture("Rolling restarts: failed requests and seconds per pod", y + LINE / 2, shapes)
+    return picture("Rolling restarts: failed requests and seconds per pod", WIDTH, y + LINE / 2, shapes)
 
 
-MEDIAN_AT, MOST_AT, SCALE_AT = 240, 305, 370  # where the figures are, and second 0
+MEDIAN_AT, MOST_AT, SCALE_AT, SCALE_WIDTH = 400, 465, 530, 380  # where the figures are, and second 0
 SECOND = 34  # pixels from one second to the next
 MIN = 5  # seconds: what `--min` is unless told otherwise
 
@@ -78,10 +78,10 @@ def lateness_svg(pods_of):
         y += LINE
         lasts = [pod.last for pod in pods]
         shapes.append(text(0, y, router))
-        shapes.append(text(MEDIAN_AT, y, f"{statistics.median(lasts):.1f} s"))
+        shapes.append(text(MEDIAN_AT, y, f"{statistics.median(lasts):z.1f} s"))
         shapes.append(text(MOST_AT, y, f"{max(lasts):.1f} s"))
         shapes += [dot(SCALE_AT + last * SECOND, y - 5) for last in lasts]
-    return picture("How late routers are: a pod's last request after its deletion", bottom + LINE / 2, shapes)
+    return picture("How late routers are: a pod's last request after its deletion", SCALE_AT + SCALE_WIDTH, bottom + LINE / 2, shapes)
 
 
 def dot(x, y):
@@ -92,8 +92,8 @@ def axis(x, top, bottom, dashes):
     return f'<line x1="{x}" y1="{top:.0f}" x2="{x}" y2="{bottom:.0f}" class="axis" stroke-dasharray="{dashes}"/>'
 
 
-def picture(title, height, shapes):
-    return FRAME.format(title=title, width=WIDTH, height=round(height), shapes="\n".join(shapes))
+def picture(title, width, height, shapes):
+    return FRAME.format(title=title, width=width, height=round(height), shapes="\n".join(shapes))
 
 
 def failed_percent(row):
