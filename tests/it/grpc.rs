@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 
-use drain_sleep::grpc::health::{Call, SERVING};
+use drain_sleep::grpc::health::{Call, serving_status};
 
 use crate::support::{each, hold, run, serve};
+use crate::table;
 use crate::verdict::{TIMED_OUT, first_verdict, timeout_for};
 
 // RFC 9113 section 6.
@@ -136,79 +137,17 @@ fn answers() {
     });
 }
 
-/// What the frames of an answer mean, without a socket. `tests/peers` has the kubelet judge such frames, too.
+/// What the frames of an answer mean, without a socket.
 #[test]
 fn frames() {
-    let headers_on = |stream: u8, flags: u8| frame(HEADERS, flags, stream, &headers(0, &[GRPC])[9..]);
-    let serving = || answer(1, "0")[9..].to_vec();
-    let said = |protobuf: &[u8]| {
-        let message = [&[0, 0, 0, 0, protobuf.len() as u8], protobuf].concat();
-        [headers(0, &[GRPC]), frame(DATA, 0, 1, &message), headers(END_STREAM, &[("grpc-status", "0")])].concat()
-    };
-    let with_fields = |fields: &[(&str, &str)]| {
-        [headers(0, fields), serving()[headers(0, &[(":status", "200"), GRPC]).len()..].to_vec()].concat()
-    };
-    let block = |length: usize| {
-        let mut block = headers(0, &[GRPC])[9..].to_vec();
-        while block.len() < length {
-            let value = (length - block.len() - 4).min(120);
-            block.extend([&[0, 1, b'x', value as u8], &vec![b'y'; value][..]].concat());
-        }
-        let (first, rest) = block.split_at(block.len().min(16_000));
-        let opening = [frame(HEADERS, 0, 1, first), frame(CONTINUATION, END_HEADERS, 1, rest)].concat();
-        [opening, said(b"\x08\x01")[headers(0, &[GRPC]).len()..].to_vec()].concat()
-    };
-    let before = |first: Vec<u8>| [first, serving()].concat();
-    for (name, frames, is_serving) in [
-        ("a frame of 16 KiB", before(frame(99, 0, 0, &[0; 16_384])), true),
-        ("a frame over 16 KiB", before(frame(99, 0, 0, &[0; 16_385])), false),
-        ("a call beside it", before(headers_on(3, END_HEADERS)), true),
-        ("data of a call beside it", before(frame(DATA, END_STREAM, 3, b"x")), true),
-        ("headers of no call", before(headers_on(0, END_HEADERS)), false),
-        ("data of no call", before(frame(DATA, 0, 0, b"")), false),
-        ("headers interrupted", before([headers_on(1, 0), frame(PING, 0, 0, b"pingpong")].concat()), false),
-        (
-            "headers continued elsewhere",
-            before([headers_on(1, 0), frame(CONTINUATION, END_HEADERS, 3, b"")].concat()),
-            false,
-        ),
-        ("SETTINGS acknowledged", before(frame(SETTINGS, ACK, 0, b"")), true),
-        ("SETTINGS acknowledged with a payload", before(frame(SETTINGS, ACK, 0, &[0; 6])), false),
-        ("SETTINGS of two", before(frame(SETTINGS, 0, 0, &[0, 9, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0])), true),
-        ("SETTINGS of 5 bytes", before(frame(SETTINGS, 0, 0, &[0; 5])), false),
-        ("PING on a stream", before(frame(PING, 0, 1, b"pingpong")), false),
-        ("a farewell after the call", before(frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0])), true),
-        ("a farewell with its first bit set", before(frame(GOAWAY, 0, 0, &[0x80, 0, 0, 1, 0, 0, 0, 0])), true),
-        (
-            "a farewell before it, with its first bit set",
-            before(frame(GOAWAY, 0, 0, &[0x80, 0, 0, 0, 0, 0, 0, 0])),
-            false,
-        ),
-        ("a farewell on a stream", before(frame(GOAWAY, 0, 1, &[0, 0, 0, 1, 0, 0, 0, 0])), false),
-        ("a reset of another call", before(frame(RST_STREAM, 0, 3, &[0; 4])), true),
-        ("a reset of 3 bytes", before(frame(RST_STREAM, 0, 3, &[0; 3])), false),
-        ("a window of 3 bytes", before(frame(8, 0, 0, &[0, 0, 1])), false),
-        ("headers of 16 KiB", block(16_384), true),
-        ("headers over 16 KiB", block(16_385), false),
-        ("status 100", before(headers(0, &[(":status", "100")])), true),
-        ("status 199", before(headers(0, &[(":status", "199")])), true),
-        ("status 200 twice", before(headers(0, &[(":status", "200"), GRPC])), false),
-        ("another pseudo-header", with_fields(&[(":status", "200"), (":path", "/"), GRPC]), false),
-        ("a control character", with_fields(&[GRPC, ("x", "a\nb")]), false),
-        ("another type, and then the right one", with_fields(&[("content-type", "text/html"), GRPC]), true),
-        ("the right type in another field", with_fields(&[("x", "application/grpc")]), false),
-        ("unknown fields of all kinds", said(b"\x10\x05\x1a\x03abc\x21\0\0\0\0\0\0\0\0\x2d\0\0\0\0\x08\x01"), true),
-        ("a status in a group", said(b"\x13\x08\x01\x14"), false),
-        ("another field of the status's kind", said(b"\x08\x01\x10\x02"), true),
-        ("a status in more bytes than needed", said(b"\x08\x81\x80\0"), true),
-        ("a status in ten bytes", said(b"\x08\x81\x80\x80\x80\x80\x80\x80\x80\x80\x01"), true),
-        ("a status over 64 bits", said(b"\x08\x81\x80\x80\x80\x80\x80\x80\x80\x80\x02"), false),
-        ("a status in eleven bytes", said(b"\x08\x81\x80\x80\x80\x80\x80\x80\x80\x80\x80\0"), false),
-        ("a string longer than the rest", said(b"\x08\x01\x12\x09abc"), false),
-    ] {
-        let verdict = Call::default().receive(&[settings(), frames].concat(), &mut Vec::new());
-        assert_eq!(verdict == Ok(Some(SERVING)), is_serving, "{name}: {verdict:?}");
-        assert_ne!(verdict, Ok(None), "{name}");
+    for (expected, text) in table::rows(include_str!("../verdicts/grpc")) {
+        let got = match Call::default().receive(&table::frames(text), &mut Vec::new()) {
+            Ok(Some(status)) => serving_status(status).to_string(),
+            Ok(None) if text.ends_with("CLOSE") => "connection closed".to_string(),
+            Ok(None) => "more must come".to_string(),
+            Err(why) => why.to_string(),
+        };
+        assert_eq!(got, expected, "{text}");
     }
 }
 

@@ -4,36 +4,7 @@ use drain_sleep::http::redirect::{Redirect, resolve};
 use drain_sleep::http::response::{BODY_MAX, REDIRECT_BODY_MAX, body, head};
 use drain_sleep::net::url;
 
-/// The rows of a table: what is expected, and of which text. What the kubelet says instead is for `tests/peers`.
-fn rows(table: &str) -> impl Iterator<Item = (&str, &str)> {
-    let rows = table.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
-    let fields = rows.map(|row| row.split_once("  ").unwrap_or_else(|| panic!("two blanks: {row}")));
-    fields.map(|(expected, text)| (expected.split(" / ").next().unwrap_or_default(), text.trim_start()))
-}
-
-/// The bytes that a text stands for.
-fn bytes(text: &str) -> Vec<u8> {
-    if let Some((before, rest)) = text.split_once('{')
-        && let Some((repeated, after)) = rest.split_once('}')
-        && let Some((count, unit)) = repeated.split_once(' ')
-    {
-        return [bytes(before), bytes(unit).repeat(count.parse().unwrap()), bytes(after)].concat();
-    }
-    let mut parts = text.split('\\');
-    let mut out = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let (byte, length) = match &part[..1] {
-            "r" => (b'\r', 1),
-            "n" => (b'\n', 1),
-            "t" => (b'\t', 1),
-            "0" => (0, 1),
-            _ => (u8::from_str_radix(&part[1..3], 16).unwrap(), 3),
-        };
-        out.push(byte);
-        out.extend(part[length..].bytes());
-    }
-    out
-}
+use crate::table::{bytes, rows};
 
 /// The status, why it is no answer, or that more must come.
 fn judged(bytes: &[u8], ended: bool) -> String {
@@ -67,7 +38,7 @@ fn locations() {
             Ok(Ok(Redirect::Follow { .. })) => "followed",
             Ok(Ok(Redirect::OtherHost)) => "elsewhere",
             Ok(Ok(Redirect::Tls)) => "https",
-            Ok(Ok(Redirect::OtherScheme)) => "other scheme",
+            Ok(Ok(Redirect::OtherScheme)) => "redirect to a scheme that is not http",
             Ok(Err(why)) => why,
             Err(why) => &why.to_string(),
         };

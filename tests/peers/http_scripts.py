@@ -3,18 +3,20 @@
 Each is judged by the program and by the kubelet's own prober. They must agree, on the verdict and on the requests that
 redirects lead to, save where the program departs from it."""
 
-import pathlib
+import contextlib
 import re
 import string
+import time
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote
 
 from program import first_verdict
-from scripted import HOLD, RESET, Scripted
+from serving import Server
+from tables import NOT_KNOWN, READY, UNREADY, table, unescaped, verdict_of
 
-VERDICTS = pathlib.Path(__file__).parent.parent / "verdicts"
-READY, UNREADY, NOT_KNOWN = "ready", "unready", "not known"
+RESET = object()  # a step of a reply: reset the connection
+HOLD = object()  # a step of a reply: say no more, but keep the connection open
 PRINTABLE = string.digits + string.ascii_letters + string.punctuation
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = b"Content-Length: 0\r\n\r\n"
@@ -163,53 +165,65 @@ def rows(kubelet):
     for why, kubelets, text in table("responses"):
         said = unescaped(text.removesuffix("{hold}"))
         reply = (said, HOLD) if text.endswith("{hold}") else said
-        because = "timed out" if why == "more must come" else why
-        yield f"HTTP, response: {text}", partial(judge, kubelet, one_check(reply, verdict_of(why), kubelets), because)
+        yield f"HTTP, response: {text}", partial(one_check, kubelet, reply, why, kubelets)
     for why, kubelets, text in table("locations"):
         reply = location(unescaped(text.replace("{port}", "@PORT@").replace("{other}", "@OTHER@")))
-        verdict = READY if why in ("elsewhere", "https") else UNREADY  # what is followed ends at a 503
-        yield f"HTTP, Location: {text}", partial(judge, kubelet, one_check(reply, verdict, kubelets))
+        why = "302" if why in ("elsewhere", "https") else why
+        yield f"HTTP, Location: {text}", partial(one_check, kubelet, reply, why, kubelets)
     for journey in JOURNEYS:
         yield f"HTTP, requests: {journey.name}", partial(judge, kubelet, journey)
 
 
-def table(name):
-    """The rows of a table: what is expected, the kubelet's verdict where it is another, and the text."""
-    for line in (VERDICTS / name).read_text().splitlines():
-        if line and not line.startswith("# "):
-            expected, text = re.split("  +", line, maxsplit=1)
-            why, _, kubelets = expected.partition(" / ")
-            yield why, kubelets, text
+def one_check(kubelet, reply, why, kubelets):
+    """What is followed leads to a 503, or in a circle, or to nobody."""
+    check = Journey("", "/a/b?q", {"/a/b?q": reply}, verdict_of(why), kubelets)
+    judge(kubelet, check, "" if why == "followed" else why)
 
 
-def unescaped(text):
-    text = re.sub(r"\{(\d+) (.*?)\}", lambda repeated: repeated[2] * int(repeated[1]), text)
-    return text.encode("latin1").decode("unicode_escape").encode("latin1")
-
-
-def verdict_of(why):
-    if why in ("more must come", "head over 16 KiB"):
-        return NOT_KNOWN
-    return READY if why.isdigit() and 200 <= int(why) < 400 else UNREADY
-
-
-def one_check(reply, verdict, kubelets):
-    return Journey("", "/a/b?q", {"/a/b?q": reply}, verdict, kubelets)
-
-
-def judge(kubelet, journey, because=""):
-    with Scripted(journey.replies, "::1" if "[" in journey.origin else "127.0.0.1") as server:
-        url = journey.origin.replace("@PORT@", str(server.port)) + journey.path
+def judge(kubelet, journey, why=""):
+    with scripted(journey.replies, "::1" if "[" in journey.origin else "127.0.0.1") as (port, requests):
+        url = journey.origin.replace("@PORT@", str(port)) + journey.path
         options = [option for header in journey.headers for option in ("--header", header)]
-        ours, why = first_verdict(url, *options)
-        our_requests, server.requests = comparable(server.requests), []
-        theirs, their_why = kubelet.probe(url, journey.headers)
-        their_requests = comparable(server.requests)
-    default = UNREADY if journey.verdict == NOT_KNOWN else journey.verdict
-    expected = (journey.verdict, journey.kubelets_verdict or default)
-    assert (ours, theirs) == expected, f"{ours} ({why}), the kubelet {theirs} ({their_why}); expected {expected}"
-    assert why.startswith(because), f"{why}, not {because}"
+        ours = first_verdict(url, *options)
+        our_requests = comparable(requests)
+        requests.clear()
+        agree(ours, kubelet.probe(url, journey.headers), why, journey.kubelets_verdict, journey.verdict)
+        their_requests = comparable(requests)
     assert our_requests == their_requests, f"asked\n{our_requests}, the kubelet\n{their_requests}"
+
+
+def agree(ours, theirs, why, kubelets_verdict, verdict=None):
+    """The program's verdict is this one, for this reason, and the kubelet's is the same unless it is given."""
+    verdict = verdict or verdict_of(why)
+    expected = verdict, kubelets_verdict or (UNREADY if verdict == NOT_KNOWN else verdict)
+    told = f"{ours[0]} ({ours[1]}), the kubelet {theirs[0]} ({theirs[1]}); expected {expected}: {why}"
+    assert (ours[0], theirs[0]) == expected, told
+    assert ours[1].startswith("timed out" if why == "more must come" else why), told
+
+
+@contextlib.contextmanager
+def scripted(replies, host):
+    """Servers at two ports, which say just the bytes that they are given. What `replies` does not name is answered with 503,
+    which tells that a redirect was followed. Gives the first port, and the requests: port, request line and fields."""
+    requests = []
+
+    def answer(talk):
+        line, *fields = talk.request().decode("latin1").removesuffix("\r\n\r\n").split("\r\n")
+        requests.append((talk.server.port, line, fields))
+        steps = replies.get(line.split(" ")[1], b"HTTP/1.1 503 x\r\n" + EMPTY)
+        for step in steps if isinstance(steps, (tuple, list)) else [steps]:
+            if step is RESET:
+                return talk.reset()
+            if step is HOLD:
+                return talk.hold()
+            if isinstance(step, bytes):
+                talk.say(step.replace(b"@PORT@", b"%d" % first.port).replace(b"@OTHER@", b"%d" % second.port))
+            else:
+                time.sleep(step)
+        return talk.end()
+
+    with Server(answer, host=host) as first, Server(answer, host=host) as second:
+        yield first.port, requests
 
 
 # What may differ: the name of the client, Go's Referer, and the user information in a Location, which it sends and the
