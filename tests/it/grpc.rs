@@ -1,5 +1,5 @@
-//! The gRPC health check, over real sockets. What the bytes of an answer mean is tested in `src/grpc/`, and against real
-//! gRPC servers in `tests/peers`.
+//! The gRPC health check, over real sockets. The bytes of an answer are judged in `src/grpc/` and by a
+//! table; real gRPC servers answer in `tests/peers`.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,127 +13,47 @@ use crate::support::{each, hold, run, serve};
 use crate::table;
 use crate::verdict::{TIMED_OUT, first_verdict, timeout_for};
 
-// RFC 9113 section 6.
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PUSH_PROMISE: u8 = 5;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-#[derive(Debug)]
-struct Frame {
-    kind: u8,
-    flags: u8,
-    payload: Vec<u8>,
-}
+/// A frame as it comes: its kind, its flags, its payload.
+type Frame = (u8, u8, Vec<u8>);
 
 fn read_frame(stream: &mut impl Read) -> Frame {
     let mut head = [0; 9];
     stream.read_exact(&mut head).expect("a frame");
     let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
     stream.read_exact(&mut payload).expect("a whole frame");
-    Frame { kind: head[3], flags: head[4], payload }
+    (head[3], head[4], payload)
 }
 
-/// Reads all that a call says, and gives the blocks of its frames: SETTINGS, HEADERS, DATA.
+/// Reads all that a call says, and gives its frames: SETTINGS, HEADERS, DATA.
 fn read_call(stream: &mut impl Read) -> [Frame; 3] {
     let mut preface = [0; 24];
     stream.read_exact(&mut preface).expect("a preface");
-    assert_eq!(preface, PREFACE);
+    assert_eq!(&preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     [(); 3].map(|()| read_frame(stream))
 }
 
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags, 0, 0, 0, stream]);
-    frame.extend(payload);
-    frame
-}
-
-/// Each field a literal without indexing and without Huffman's code: RFC 7541 section 6.2.2.
-fn headers(flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
-    let string = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
-    let fields = fields.iter().map(|(name, value)| [vec![0], string(name), string(value)].concat());
-    frame(HEADERS, flags | END_HEADERS, 1, &fields.collect::<Vec<_>>().concat())
-}
-
-const GRPC: (&str, &str) = ("content-type", "application/grpc");
-
-fn settings() -> Vec<u8> {
-    frame(SETTINGS, 0, 0, &[])
-}
-
-/// A whole answer: the status of the service, of the call.
-fn answer(serving: u8, grpc_status: &str) -> Vec<u8> {
-    let message = [0, 0, 0, 0, 2, 8, serving];
-    let opening = headers(0, &[(":status", "200"), GRPC]);
-    [settings(), opening, frame(DATA, 0, 1, &message), headers(END_STREAM, &[("grpc-status", grpc_status)])].concat()
-}
-
+/// What a server may answer, in the words of `tests/verdicts/grpc`.
 #[test]
 fn answers() {
-    let trailers_only = |fields: &[(&str, &str)]| [settings(), headers(END_STREAM, fields)].concat();
     let rows = [
-        ("SERVING", answer(1, "0"), "ready (SERVING)"),
-        ("NOT_SERVING", answer(2, "0"), "unready (NOT_SERVING)"),
-        ("UNKNOWN", answer(0, "0"), "unready (UNKNOWN)"),
-        ("SERVICE_UNKNOWN", answer(3, "0"), "unready (SERVICE_UNKNOWN)"),
-        ("a number without a name", answer(9, "0"), "unready (an unknown status)"),
-        ("SERVING, but the call failed", answer(1, "13"), "unready (gRPC status 13)"),
+        ("HELLO ANSWER", "ready (SERVING)"),
+        ("HELLO HEAD SAYS(\\x08\\x02) TRAILERS", "unready (NOT_SERVING)"),
+        ("HELLO HEAD SERVING END([grpc-status=13])", "unready (gRPC status 13)"),
+        ("HELLO PUSH_PROMISE(\\0\\0\\0\\x02)", "not known (server push, which was switched off)"),
+        ("HELLO", TIMED_OUT),
         (
-            "no such service",
-            trailers_only(&[(":status", "200"), GRPC, ("grpc-status", "5")]),
-            "unready (gRPC status 5)",
-        ),
-        (
-            "HTTP/2, not gRPC",
-            trailers_only(&[(":status", "404"), ("content-type", "text/html")]),
-            "unready (not gRPC, HTTP status 404)",
-        ),
-        ("a farewell", [settings(), frame(GOAWAY, 0, 0, &[0; 8])].concat(), "unready (server is going away)"),
-        ("a reset", [settings(), frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])].concat(), "unready (stream reset)"),
-        (
-            "HTTP/1",
-            b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
-            "unready (not HTTP/2: the first frame is not SETTINGS)",
-        ),
-        ("nothing more", settings(), TIMED_OUT),
-        ("no end", settings().repeat(8000), "not known (more than 64 KiB without an answer)"),
-        (
-            "a push",
-            [settings(), frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2])].concat(),
-            "not known (server push, which was switched off)",
-        ),
-        (
-            "headers over 16 KiB",
-            [settings(), frame(HEADERS, 0, 1, &[0x88; 16_384]), frame(CONTINUATION, END_HEADERS, 1, &[0x88])].concat(),
-            "not known (HTTP/2 headers over 16 KiB)",
-        ),
-        (
-            "a late HPACK table size",
-            [settings(), frame(HEADERS, END_HEADERS, 1, b"\x88\x20")].concat(),
-            "not known (HPACK table size after a field)",
-        ),
-        (
-            "a row of an HPACK table that was switched off",
-            [settings(), frame(HEADERS, END_HEADERS, 1, b"\x88\xbe")].concat(),
-            "not known (HPACK dynamic table, which was switched off)",
+            "HELLO 99({16000*x}) 99({16000*x}) 99({16000*x}) 99({16000*x}) 99({16000*x})",
+            "not known (more than 64 KiB without an answer)",
         ),
     ];
-    each(rows, |(name, bytes, verdict)| {
+    each(rows, |(frames, verdict)| {
+        let bytes = table::frames(frames);
         let address = serve(move |_, mut stream| {
             read_call(&mut stream);
             let _ = stream.write_all(&bytes);
             hold(&mut stream);
         });
-        assert_eq!(first_verdict(&format!("grpc://{address}"), &timeout_for(verdict)), verdict, "{name}");
+        assert_eq!(first_verdict(&format!("grpc://{address}"), &timeout_for(verdict)), verdict, "{frames}");
     });
 }
 
@@ -163,7 +83,7 @@ fn what_is_sent() {
     let (send, calls) = channel();
     let address = serve(move |_, mut stream| {
         let _ = send.send(read_call(&mut stream));
-        let _ = stream.write_all(&answer(1, "0"));
+        let _ = stream.write_all(&table::frames("HELLO ANSWER"));
     });
     for (path, message) in [("", &b"\0\0\0\0\0"[..]), ("/", b"\0\0\0\0\0"), ("/a.B%2fc", b"\0\0\0\0\x07\x0a\x05a.B/c")]
     {
@@ -174,10 +94,11 @@ fn what_is_sent() {
         );
         assert_eq!(verdict, "ready (SERVING)", "{url}");
         let [settings, headers, data] = calls.recv().unwrap();
-        assert_eq!((settings.kind, headers.kind, data.kind), (SETTINGS, HEADERS, DATA));
-        assert_eq!((data.flags & END_STREAM, data.payload.as_slice()), (END_STREAM, message), "{url}");
-        let block = String::from_utf8_lossy(&headers.payload);
-        for text in ["POST", "/grpc.health.v1.Health/Check", &address.to_string(), GRPC.1, "trailers", "drain-sleep/"] {
+        assert_eq!((settings.0, headers.0), (4, 1), "SETTINGS, HEADERS");
+        assert_eq!((data.0, data.1, data.2.as_slice()), (0, 1, message), "DATA that ends the stream: {url}");
+        let block = String::from_utf8_lossy(&headers.2);
+        let address = address.to_string();
+        for text in ["POST", "/grpc.health.v1.Health/Check", &address, "application/grpc", "trailers", "drain-sleep/"] {
             assert!(block.contains(text), "{text}: {block:?}");
         }
         assert!(!block.to_lowercase().contains("secret") && !block.contains("elsewhere"), "{block:?}");
@@ -189,15 +110,10 @@ fn what_is_sent() {
 fn settings_and_ping_are_acknowledged() {
     let address = serve(|_, mut stream: TcpStream| {
         read_call(&mut stream);
-        let _ = stream.write_all(&[settings(), frame(PING, 0, 0, b"pingpong")].concat());
+        let _ = stream.write_all(&table::frames("HELLO PING(pingpong)"));
         let replies = [(); 2].map(|()| read_frame(&mut stream));
-        let expected = [(SETTINGS, &b""[..]), (PING, b"pingpong")];
-        if replies
-            .iter()
-            .zip(expected)
-            .all(|(r, (kind, payload))| r.kind == kind && r.flags == ACK && r.payload == payload)
-        {
-            let _ = stream.write_all(&answer(1, "0")[9..]);
+        if replies == [(4, 1, b"".to_vec()), (6, 1, b"pingpong".to_vec())] {
+            let _ = stream.write_all(&table::frames("ANSWER"));
         }
         hold(&mut stream);
     });
@@ -211,7 +127,8 @@ fn ends_a_drain() {
     let address = serve(move |number, mut stream| {
         read_call(&mut stream);
         count.fetch_add(1, Ordering::SeqCst);
-        let _ = stream.write_all(&answer(if number == 0 { 1 } else { 2 }, "0"));
+        let says = if number == 0 { "HELLO ANSWER" } else { "HELLO HEAD SAYS(\\x08\\x02) TRAILERS" };
+        let _ = stream.write_all(&table::frames(says));
         hold(&mut stream);
     });
     let url = format!("grpc://localhost:{}/app", address.port());
