@@ -51,7 +51,7 @@ class Conversation:
     """A connection, as the server's answer sees it."""
 
     def __init__(self, server, connection):
-        self.server, self.socket, self.number = server, connection, server.connections
+        self.server, self.socket = server, connection
 
     def request(self, end=b"\r\n\r\n"):
         """Read the head of an HTTP request, or until any other end."""
@@ -68,10 +68,10 @@ class Conversation:
         for part in parts:
             self.socket.sendall(part)
 
-    def flood(self, part, most=10_000_000_000):
-        """Say it again and again, until the client has gone or `most` bytes are said."""
+    def flood(self, part):
+        """Say it again and again, until the client has gone."""
         part *= 1 + 65536 // len(part)
-        for _ in range(0, most, len(part)):
+        while True:
             self.socket.sendall(part)
 
     def end(self):
