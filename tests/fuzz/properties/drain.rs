@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use drain_sleep::drain::{Drain, End, Finding, Rules, Step};
+use drain_sleep::drain::{Drain, End, Finding, Held, Rules, Step};
 
 use super::Bytes;
 
@@ -43,7 +43,17 @@ pub fn holds(input: &[u8]) {
             assert!(deadline <= rules.duration && deadline.saturating_sub(now) <= rules.timeout);
         }
         match step {
-            Step::End(_) => return,
+            Step::End(End::Drained) => return,
+            Step::End(End::Elapsed(held)) => {
+                let was_ready =
+                    |watch| findings.iter().skip(watch).step_by(watches).any(|finding: &Finding| finding.ready);
+                let never_ready = (0..watches).find(|&watch| !rules.assume_ready && !was_ready(watch));
+                match never_ready {
+                    Some(watch) => assert_eq!(held, Held::NeverReady { watch }),
+                    None => assert!(!matches!(held, Held::NeverReady { .. })),
+                }
+                return;
+            }
             Step::Check { watch, deadline } => {
                 assert_eq!(watch, findings.len() % watches);
                 if watch == 0 {
