@@ -92,7 +92,7 @@ pub fn holds(input: &[u8]) {
 
 /// In as many rounds as the threshold all that is watched looked drained, and each had been ready by the first of them.
 fn has_drained(findings: &[Finding], watches: usize, rules: &Rules) -> bool {
-    if watches == 0 || findings.len() % watches > 0 {
+    if watches == 0 || !findings.len().is_multiple_of(watches) {
         return false;
     }
     let Some(before) = findings.len().checked_sub(watches * rules.threshold as usize) else { return false };
