@@ -5,20 +5,17 @@ None of them may hold the drain, fill the memory or leave a descriptor open."""
 import concurrent.futures
 import contextlib
 import functools
-import os
 import pathlib
 import socket
 import statistics
 import threading
-import time
 
-from grpc_peers import GRPC_PEERS
-from http_peers import HTTP_PEERS
 from isolation import in_own_network
-from peers import NOT_KNOWN, READY, UNREADY, drips, floods, says
+from peers import GRPC_PEERS, HTTP_PEERS, says
 from program import EAGER, LATE, drain
 from rows import row, run
-from servers import Server, answer_http, free_path, http
+from servers import Server, answer_http, free_path
+from tables import NOT_KNOWN, READY, UNREADY
 
 # The three standard ones, and one socket.
 DESCRIPTORS_MAX = 4
@@ -61,13 +58,10 @@ def check(peer, unix, url):
 
 
 def check_request(peer, method):
-    expected = getattr(peer, method) or peer.verdict
-    timeout = "100ms" if peer.stalls and expected != READY else "1h"
     with Server(peer.answer) as server:
-        url = f"http://127.0.0.1:{server.port}/a"
-        ended = harmless(drain(f"--{method}={url}", f"--timeout={timeout}", DURATION))
-    status, says = (0, f"{method.upper()} {url}: ") if expected == READY else (1, f"error: {method.upper()} {url} failed: ")
-    ended.expect(says, status=status, at_least=DURATION)
+        timeout = "100ms" if peer.stalls else "1h"
+        harmless(drain(f"--{method}=http://127.0.0.1:{server.port}/a", f"--timeout={timeout}", DURATION))
+        assert server.connections, "it never came"
 
 
 for kind, (peers, unix, url) in WATCHED.items():
@@ -76,72 +70,6 @@ for kind, (peers, unix, url) in WATCHED.items():
 for method in ("get", "post"):
     for peer in HTTP_PEERS:
         row(f"--{method}: {peer.name}")(functools.partial(check_request, peer, method))
-
-
-def others(kind, name, arguments, verdict, peer=contextlib.nullcontext):
-    """A row for what is no script: the peer is a context, which gives what the arguments are filled in with."""
-
-    @row(f"{kind}: {name}")
-    def _():
-        with peer() as place:
-            filled = [argument.format(place) for argument in arguments]
-            ended = harmless(drain(*filled, *WATCH, DURATION))
-        name = filled[0].split("=", 1)[1]
-        assert verdicts(ended, name) == {verdict}, ended
-
-
-@contextlib.contextmanager
-def path_to(make):
-    path = free_path()
-    make(path)
-    yield path
-
-
-# All that these two ask is to be accepted.
-for name, answer in (
-    ("accepts and says nothing", says(then="hold", asks=False)),
-    ("floods", floods(with_=bytes(1000), asks=False)),
-    ("a reset soon after", says(b"x", then="reset", asks=False)),
-    ("an end at once", says(asks=False)),
-    ("one byte a second", drips([bytes(10)])),
-):
-    for kind, unix, url in (("tcp", False, "tcp://127.0.0.1:{0.port}"), ("unix", True, "unix:{0.path}")):
-        others(kind, name, (f"--until-unready={url}",), READY, functools.partial(Server, answer, unix=unix))
-
-
-def datagram_socket(path):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
-        datagrams.bind(path)
-
-
-def packet_socket(path):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as packets:
-        packets.bind(path)
-        packets.listen()
-
-
-for kind, url in (("unix", "unix:{}"), ("http over unix", "http://unix:{}:/")):
-    for name, make in (
-        ("a path to nothing", lambda path: None),
-        ("a path to a file", lambda path: pathlib.Path(path).touch()),
-        ("a path to a directory", os.mkdir),
-        ("a path to a FIFO", os.mkfifo),
-        ("a path to itself", lambda path: os.symlink(path, path)),
-        ("a socket that nobody listens at", datagram_socket),
-        ("a socket for packets that nobody listens at", packet_socket),
-    ):
-        others(kind, name, (f"--until-unready={url}",), UNREADY, functools.partial(path_to, make))
-
-
-@row("http: a redirect to another port of the same host, where nobody listens or somebody says nothing")
-def _():
-    with Server(says(then="hold", asks=False)) as silent:
-        for port, verdict in ((1, UNREADY), (silent.port, NOT_KNOWN)):
-            with Server(says(http(302, Location=f"http://127.0.0.1:{port}/"))) as server:
-                url = f"http://127.0.0.1:{server.port}/"
-                ended = harmless(drain(f"--until-unready={url}", "--timeout=100ms", *WATCH, DURATION))
-            assert verdicts(ended, url) == {verdict}, ended
-        assert silent.connections
 
 
 # localhost is 127.0.0.1 and, where nobody is reached there, ::1.
@@ -196,30 +124,6 @@ def _():
     localhost(NOT_KNOWN, "unreachable")
 
 
-@row("[POD_IP] serves both families, and Host has brackets around IPv6 alone")
-def _():
-    for host, sent in (("127.0.0.1", b"127.0.0.1"), ("::1", b"[::1]")):
-        with Server(answer_http, host=host) as server:
-            url = f"http://[{host}]:{server.port}/"
-            drain(f"--get={url}", f"--until-unready={url}", DURATION).expect("is ready", "GET .*: 200", at_least=DURATION)
-            assert all(b"\r\nHost: %s:%d\r\n" % (sent, server.port) in request for request in server.requests), server.requests
-
-
-# What changes with every check is logged 20 times and then counted; it never holds twice in a row.
-
-
-FLIPPING = 3.0  # enough for 20 changes, whatever else the machine does
-
-
-def flips(arguments, *states):
-    ended = harmless(drain(*arguments, "--period=10ms", "--threshold=1000", FLIPPING), FLIPPING)
-    name = arguments[0].split("=", 1)[1]
-    changes = [line for line in ended.lines if line.startswith(f"drain-sleep: {name} is ")]
-    assert len(changes) == 21 and "changes often" in ended.log and " changed " in ended.log, ended
-    assert verdicts(ended, name) == set(states), ended
-    assert max(map(len, ended.lines)) < 1024 and len(ended.lines) < 30, ended
-
-
 @contextlib.contextmanager
 def again_and_again(act):
     """Act in another thread, until the block ends."""
@@ -238,34 +142,6 @@ def again_and_again(act):
         thread.join()
 
 
-@row("tcp: flips again and again")
-def _():
-    port = 1234  # none that another row is given
-
-    def listen():
-        with Server(port=port):
-            time.sleep(0.015)
-        time.sleep(0.015)
-
-    with again_and_again(listen):
-        flips([f"--until-unready=tcp://127.0.0.1:{port}"], READY, UNREADY)
-
-
-@row("--until-idle: flips again and again")
-def _():
-    with Server() as server, socket.create_connection((server.host, server.port)) as client:
-        connection, _ = server.listener.accept()
-
-        def burst():
-            client.sendall(b"x")
-            connection.recv(1)
-            time.sleep(0.05)
-
-        with connection, again_and_again(burst):
-            ended = harmless(drain(f"--until-idle={server.port}", "--idle-after=20ms", "--period=10ms", *WATCH[1:], DURATION))
-        assert verdicts(ended, f"port {server.port}") == {"busy", "idle"} and len(ended.lines) < 30, ended
-
-
 @row("--until-idle: clients that come and go without end")
 def _():
     with Server(lambda talk: None) as server:
@@ -277,40 +153,6 @@ def _():
         with again_and_again(come_and_go), again_and_again(come_and_go):
             ended = harmless(drain(f"--until-idle={server.port}", "--idle-after=300ms", *WATCH, DURATION))
         assert "is busy" in ended.log, ended
-
-
-@row("--until-idle: a byte a while, unread bytes, a client that never reads, a client that has shut down its side")
-def _():
-    def drip(talk):
-        while True:
-            talk.say(b"x")
-            time.sleep(0.02)
-
-    def never_read(client):
-        client.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while client.send(bytes(65536)):
-                pass
-
-    for answer, act in (
-        (drip, lambda client: None),
-        (None, lambda client: client.sendall(b"unread")),
-        (None, never_read),
-        (None, lambda client: client.sendall(b"unread") or client.shutdown(socket.SHUT_WR)),
-    ):
-        with Server(answer) as server, socket.create_connection(("127.0.0.1", server.port)) as client:
-            act(client)
-            options = (f"--until-idle={server.port}", "--idle-after=500ms", "--period=100ms", "--min=0", "--threshold=1")
-            ended = harmless(drain(*options, DURATION))
-            assert verdicts(ended, f"port {server.port}") == {"busy"}, ended
-
-
-@row("--until-idle: 2,000 connections")
-def _():
-    with Server(backlog=4096) as server, contextlib.ExitStack() as clients:
-        for _ in range(2000):
-            clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-        harmless(drain(f"--until-idle={server.port}", *WATCH, DURATION)).expect(r"\(\d+ of 2000 connections\)", at_least=DURATION)
 
 
 @row("all kinds at once, each with a peer that says nothing")

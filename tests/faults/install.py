@@ -55,15 +55,6 @@ def _():
         assert is_whole(place / "drain-sleep")
 
 
-@row("--install over a hard link leaves the other name as it is")
-def _():
-    with folder() as place:
-        precious = victim()
-        os.link(precious, place / "target")
-        drain("--install", place / "target", "1s").expect("installed")
-        assert precious.read_text() == "untouched" and is_whole(place / "target")
-
-
 @row("--install, while another process puts links in its way again and again")
 def _():
     with folder() as place, folder() as elsewhere:

@@ -1,6 +1,6 @@
 //! Whole drains against real servers. Their rules are tested in virtual time, in `src/drain.rs`.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::{
     CLOSED, answer, answers, each, fresh_path, full_tcp_queue, full_unix_queue, hold, read_request, ready_for, run,
-    run_shell, serve, serve_unix, url,
+    run_shell, serve, url,
 };
 
 /// As often as it may be, and with time for the busiest machine to answer.
@@ -153,88 +153,44 @@ fn a_local_want_says_nothing() {
     }
 }
 
-/// A server's ways to keep a client waiting.
-#[derive(Clone, Copy)]
-enum Hostile {
-    Silent,
-    /// Says this, and then that again and again, with a pause.
-    Endless(&'static [u8], &'static [u8], Duration),
-    Resets,
-    Loops,
-}
-
-impl Hostile {
-    fn play(self, stream: &mut (impl Read + Write)) {
-        match self {
-            Hostile::Silent => hold(stream),
-            Hostile::Endless(head, rest, pause) => {
-                read_request(stream);
-                let _ = stream.write_all(head);
-                while stream.write_all(rest).is_ok() {
-                    thread::sleep(pause);
-                }
-            }
-            // What is left unread when a connection is closed resets it.
-            Hostile::Resets => drop(stream.read(&mut [0])),
-            Hostile::Loops => {
-                read_request(stream);
-                let _ = stream.write_all(b"HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
-            }
-        }
-    }
-}
-
-/// However a server behaves, DURATION is the end.
+/// However a server behaves, and be it that nobody accepts and there is no room left to wait, DURATION is the end.
 #[test]
 fn a_hostile_server_cannot_hold_it() {
-    const NO_PAUSE: Duration = Duration::ZERO;
-    const DRIP: Duration = Duration::from_millis(100);
-    let behaviours = [
-        ("says nothing", Hostile::Silent),
-        ("drips a head", Hostile::Endless(b"HTTP/1.1 200 OK\r\nA: ", b"x", DRIP)),
-        ("drips a body", Hostile::Endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x", DRIP)),
-        ("drips frames", Hostile::Endless(b"\0\0\0\x04\0\0\0\0\0", b"\0\0\x08\x06\0\0\0\0\0pingpong", DRIP)),
-        ("endless body", Hostile::Endless(b"HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 4096], NO_PAUSE)),
-        ("endless 1xx", Hostile::Endless(b"", b"HTTP/1.1 100 C\r\n\r\n", NO_PAUSE)),
-        ("endless headers", Hostile::Endless(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n", NO_PAUSE)),
-        ("endless frames", Hostile::Endless(b"\0\0\0\x04\0\0\0\0\0", b"\0\0\0\x04\0\0\0\0\0", NO_PAUSE)),
-        ("resets", Hostile::Resets),
-        ("redirects to itself", Hostile::Loops),
-    ];
-    each(behaviours, |(name, behaviour)| {
-        let tcp = serve(move |_, mut stream| behaviour.play(&mut stream));
-        let socket = serve_unix(move |_, mut stream| behaviour.play(&mut stream));
-        let (http, grpc) = (format!("http://{tcp}/"), format!("grpc://{tcp}"));
-        let unix = format!("http://unix:{}:/", socket.display());
-        let uses = [
-            ("--until-unready", &http),
-            ("--until-unready", &unix),
-            ("--until-unready", &grpc),
-            ("--get", &http),
-            ("--post", &unix),
-        ];
-        each(uses, |(option, url)| {
-            let run = run(&["0.7", option, url, "--period", "100ms", "--timeout", "60"]);
-            assert!(run.slept(700), "{name}, {option} {url}: {run:?}");
-            assert!(
-                run.status == 0 || run.status == 1 && option != "--until-unready",
-                "{name}, {option} {url}: {run:?}"
-            );
-        });
+    // What is said first, and what then, again and again, with a pause.
+    let drips = |first: &'static [u8], rest: &'static [u8]| {
+        serve(move |_, mut stream| {
+            let _ = stream.write_all(first);
+            while stream.write_all(rest).is_ok() {
+                thread::sleep(Duration::from_millis(100));
+            }
+        })
+    };
+    let silent = serve(|_, mut stream| hold(&mut stream));
+    let head = drips(b"HTTP/1.1 200 OK\r\nA: ", b"x");
+    let body = drips(b"HTTP/1.1 200 OK\r\n\r\n", b"x");
+    let frames = drips(b"\0\0\0\x04\0\0\0\0\0", b"\0\0\x08\x06\0\0\0\0\0pingpong");
+    let endless = serve(|_, mut stream| while stream.write_all(b"HTTP/1.1 100 C\r\n\r\n").is_ok() {});
+    let loops = serve(|_, mut stream| {
+        read_request(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
     });
-}
-
-/// Nobody accepts, and there is no room left to wait.
-#[test]
-fn a_full_listen_queue_cannot_hold_it() {
     let path = fresh_path("full");
     let _unix = full_unix_queue(&path);
-    let (_tcp, _queued, address) = full_tcp_queue();
-    let urls =
-        [format!("unix:{}", path.display()), format!("http://unix:{}:/", path.display()), format!("tcp://{address}")];
-    each(&urls, |url| {
-        let run = run(&["0.5", "--until-unready", url, "--period", "10ms", "--timeout", "60"]);
-        assert!(run.status == 0 && run.slept(500), "{url}: {run:?}");
+    let (_tcp, _queued, full) = full_tcp_queue();
+    let http = [silent, head, body, endless, loops, full].map(|address| format!("http://{address}/"));
+    let others = [
+        format!("grpc://{silent}"),
+        format!("grpc://{frames}"),
+        format!("unix:{}", path.display()),
+        format!("http://unix:{}:/", path.display()),
+        format!("tcp://{full}"),
+    ];
+    let uses =
+        ["--until-unready", "--get", "--post"].into_iter().flat_map(|option| http.iter().map(move |url| (option, url)));
+    each(uses.chain(others.iter().map(|url| ("--until-unready", url))), |(option, url)| {
+        let run = run(&["0.7", option, url, "--period", "100ms", "--timeout", "60"]);
+        assert!(run.slept(700), "{option} {url}: {run:?}");
+        assert!(run.status == 0 || run.status == 1 && option != "--until-unready", "{option} {url}: {run:?}");
     });
 }
 

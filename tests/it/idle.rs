@@ -6,6 +6,9 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use drain_sleep::net::inet_diag::{Activity, Error};
+use drain_sleep::os::sys::Errno;
+
 use crate::support::{CLOSED, Running, answers, fill, program, ready_for, run, start, url};
 
 fn until_idle(port: u16, duration: &str, idle_after: &str) -> Running {
@@ -174,4 +177,29 @@ fn with_a_url_both_must_hold() {
     let ready = url(answers(&[200]).0);
     let one = run(&[&["0.5"], &fast[1..], &[&ready]].concat());
     assert!(one.slept(500) && !one.says("drained after "), "{one:?}");
+}
+
+/// The messages of netlink(7), without connections: each is padded, may be of another dump, may say that the list has changed,
+/// and the last one may have an error.
+#[test]
+fn messages() {
+    let message = |kind: u16, flags: u16, sequence: u32, body: &[u8]| {
+        let head = [&(16 + body.len() as u32).to_ne_bytes()[..], &kind.to_ne_bytes(), &flags.to_ne_bytes()].concat();
+        let padding = vec![0; body.len().next_multiple_of(4) - body.len()];
+        [&head, &sequence.to_ne_bytes()[..], &[0; 4], body, &padding].concat()
+    };
+    const DONE: u16 = 3;
+    const OTHER: u16 = 99;
+    const INTERRUPTED: u16 = 0x10;
+    let told = |messages: &[Vec<u8>]| {
+        let mut activity = Activity::default();
+        let verdict = activity.receive(&messages.concat(), 80, 1, Duration::ZERO);
+        (verdict, activity.interrupted)
+    };
+    let done = message(DONE, 0, 1, &[0; 4]);
+    assert_eq!(told(&[message(OTHER, 0, 1, b"x"), done.clone()]), (Ok(true), false));
+    assert_eq!(told(&[message(OTHER, INTERRUPTED, 1, b""), done]), (Ok(true), true));
+    assert_eq!(told(&[message(DONE, INTERRUPTED, 2, &[0; 4])]), (Ok(false), false));
+    let refused = (-2_i32).to_ne_bytes();
+    assert_eq!(told(&[message(DONE, 0, 1, &refused)]), (Err(Error::Refused(Errno(2))), false));
 }

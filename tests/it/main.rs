@@ -13,5 +13,6 @@ mod request;
 mod response;
 mod signal;
 mod support;
+mod table;
 mod tidy;
 mod verdict;

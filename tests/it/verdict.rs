@@ -1,4 +1,4 @@
-//! What the contract of HTTP checks says of each kind of answer: a table, a row a case, each played by a real server.
+//! What a check over a real socket says of each kind of answer, and of connections. `response.rs` judges the bytes alone.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -77,8 +77,6 @@ const HOLD: u8 = b'^';
 
 pub const TIMED_OUT: &str = "not known (timed out)";
 
-const MALFORMED: &str = "unready (malformed status line)";
-const BAD_CHUNK: &str = "unready (malformed chunk)";
 const BROKEN_OFF: &str = "unready (body broken off)";
 const READY: &str = "ready (200)";
 const FOLLOWED: &str = "unready (418)"; // by the answer to the second request
@@ -89,39 +87,20 @@ const TO_HTTPS: &str = "ready (302, a redirect to https, which cannot be followe
 
 #[test]
 fn answers() {
-    let kib = |n: usize| "x".repeat(n * 1024);
-    let chunk = |n: usize| format!("{:x}\r\n{}\r\n", n * 1024, kib(n));
-    let chunked = |body: &str| ok(&format!("Transfer-Encoding: chunked\r\n\r\n{body}"));
     let status = |line: &str| format!("{line}\r\nContent-Length: 0\r\n\r\n").into_bytes();
     let rows: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("200", ok("Content-Length: 2\r\n\r\nok"), READY),
-        ("200 to the end of the stream", ok("\r\nok"), READY),
         ("in pieces", b"HT~TP/1.1 2~00 OK\r~\nContent-Le~ngth: 2\r\n\r~\no~k".to_vec(), READY),
         ("399", status("HTTP/1.1 399 X"), "ready (399)"),
         ("400", status("HTTP/1.1 400 X"), "unready (400)"),
-        ("503", status("HTTP/1.1 503 X"), "unready (503)"),
-        ("503 whose body stalls", b"HTTP/1.1 503 X\r\nContent-Length: 5\r\n\r\n^".to_vec(), TIMED_OUT),
-        ("100, then 200", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n".to_vec(), READY),
-        ("101", b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec(), "unready (101)"),
         ("1xx without end", b"HTTP/1.1 100 C\r\n\r\n".repeat(5000), "not known (more than 64 KiB without an end)"),
         ("nothing", b"".to_vec(), "unready (connection closed)"),
-        ("HTTP/2 frames", b"\0\0\0\x04\0\0\0\0\0".to_vec(), MALFORMED),
-        ("a head over 16 KiB", ok(&format!("A: {}\r\n\r\n", kib(16))), "not known (head over 16 KiB)"),
+        ("a head over 16 KiB", ok(&format!("A: {}\r\n\r\n", "x".repeat(16_384))), "not known (head over 16 KiB)"),
         ("a body broken off", ok("Content-Length: 3\r\n\r\nok"), BROKEN_OFF),
-        ("a body of 100 KiB", ok(&format!("\r\n{}", kib(100))), READY),
-        ("chunks", chunked("2\r\nok\r\n0\r\n\r\n"), READY),
         ("a head that stalls", ok("A: b\r\n^"), TIMED_OUT),
         ("a body that stalls", ok("Content-Length: 3\r\n\r\nok^"), TIMED_OUT),
-        ("one that stalls past 10 KiB", ok(&format!("\r\n{}^", kib(10))), READY),
-        ("one that is over, and stalls", ok("Content-Length: 2\r\n\r\nok^"), READY),
-        ("malformed before 10 KiB", chunked(&format!("{}x\r\n", chunk(9))), BAD_CHUNK),
+        ("one that stalls past 10 KiB", ok(&format!("\r\n{}^", "x".repeat(10_240))), READY),
         ("a redirect without a Location", status("HTTP/1.1 302 Found"), NO_LOCATION),
         ("a redirect with an empty Location", redirect(""), NO_LOCATION),
-        (
-            "a redirect to another host",
-            redirect("http://example.com/"),
-            "ready (302, a redirect to another host, which is not followed: http://example.com/)",
-        ),
         (
             "a redirect to no host",
             redirect("mailto:a@b\u{e9}"),
@@ -140,11 +119,6 @@ fn answers() {
             b"HTTP/1.1 302 X\r\nLocation: http://example.com/\r\nContent-Length: 1\r\n\r\n".to_vec(),
             BROKEN_OFF,
         ),
-        (
-            "no Location, and a malformed body",
-            b"HTTP/1.1 302 X\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n".to_vec(),
-            BAD_CHUNK,
-        ),
     ];
     each(rows, |(name, response, verdict)| check(name, &[response], verdict));
 }
@@ -152,7 +126,6 @@ fn answers() {
 #[test]
 fn redirects_are_followed() {
     let teapot = b"HTTP/1.1 418 X\r\nContent-Length: 0\r\n\r\n".to_vec();
-    let to = |location: &str| vec![redirect(location), teapot.clone()];
     let by = |status: u16| {
         let moved = format!("HTTP/1.1 {status} X\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n").into_bytes();
         vec![moved, teapot.clone()]
@@ -170,8 +143,7 @@ fn redirects_are_followed() {
         ("308", by(308), FOLLOWED),
         ("304", by(304), "ready (304)"),
         ("305", by(305), "ready (305)"),
-        ("a path", to("/x"), FOLLOWED),
-        ("a URL", to("http://HERE/x"), FOLLOWED),
+        ("a URL", vec![redirect("http://HERE/x"), teapot.clone()], FOLLOWED),
         (
             "after informational ones",
             vec![[b"HTTP/1.1 103 X\r\n\r\n", &redirect("/x")[..]].concat(), teapot.clone()],
@@ -213,22 +185,6 @@ fn whose_host_is_the_same() {
         let got = first_verdict(&url, &[&timeout_for(verdict), arguments].concat());
         assert!(is_verdict(&got, verdict), "{arguments:?} {location}: {got}");
     });
-}
-
-#[test]
-fn another_port_of_the_same_host() {
-    let target = serve(|_, mut stream| {
-        read_request(&mut stream);
-        answer(&mut stream, 418);
-    });
-    let from = serve(move |_, mut stream| {
-        read_request(&mut stream);
-        let _ = stream.write_all(&redirect(&format!("http://{target}/x")));
-    });
-    assert_eq!(first_verdict(&format!("http://{from}/"), &timeout_for(FOLLOWED)), FOLLOWED);
-    // As written: localhost is another host than its address.
-    let got = first_verdict(&format!("http://localhost:{}/", from.port()), &timeout_for(""));
-    assert!(is_verdict(&got, ELSEWHERE), "{got}");
 }
 
 /// A Host of the user's own is for this host by any relative name, and not for a URL that names another.
@@ -279,29 +235,18 @@ fn no_proxy_variable_counts() {
 /// check would end it at once.
 #[test]
 fn what_says_nothing_ends_no_drain() {
-    let plays = |response: Vec<u8>| {
-        serve(move |_, mut stream| {
-            read_request(&mut stream);
-            let _ = stream.write_all(&response);
-            hold(&mut stream);
-        })
-    };
-    let slow = plays(Vec::new());
-    let slow_503 = plays(b"HTTP/1.1 503 X\r\nContent-Length: 9\r\n\r\n".to_vec());
-    let long_head = plays(ok(&format!("A: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(17 * 1024))));
-    let informs = plays(b"HTTP/1.1 103 X\r\n\r\n".repeat(5000));
+    let slow = serve(|_, mut stream| hold(&mut stream));
+    let long_head = serve(|_, mut stream| {
+        read_request(&mut stream);
+        let _ = stream.write_all(&ok(&format!("A: {}\r\n\r\n", "x".repeat(17 * 1024))));
+    });
     let path = fresh_path("full");
     let _full_unix = full_unix_queue(&path);
-    let (_full_tcp, _queued, full_tcp) = full_tcp_queue();
     let rows = [
         (format!("http://{slow}/"), "timed out", "0.1"),
-        (format!("http://{slow_503}/"), "timed out", "0.1"),
         (format!("grpc://{slow}"), "timed out", "0.1"),
         (format!("http://{long_head}/"), "head over 16 KiB", "60"),
-        (format!("http://{informs}/"), "more than 64 KiB without an end", "60"),
-        (format!("tcp://{full_tcp}"), "timed out", "0.1"),
         (format!("unix:{}", path.display()), "listen queue full", "60"),
-        (format!("http://unix:{}:/", path.display()), "listen queue full", "60"),
         ("tcp://255.255.255.255:80".to_string(), "unreachable", "60"),
     ];
     each(&rows, |(url, why, timeout)| {

@@ -5,7 +5,6 @@ import errno
 import os
 import pathlib
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -60,17 +59,9 @@ def rows(_kubelet):
     for name, server, host in LISTENERS[0], LISTENERS[2], LISTENERS[5], LISTENERS[7]:
         yield f"idle, {name}: a request every second", partial(request_every_second, server, host)
     yield "idle, nginx: uid 65532 without capabilities", partial(silent_pool, *LISTENERS[0][1:], wrapper=UNPRIVILEGED)
-    yield "idle, nginx, dual-stack: clients of both families", both_families
-    yield "idle, nginx: a client that reads slowly", slow_reader
-    yield "idle, nginx: connections that are opened all the time", new_connections
     yield "idle: a connection that is being opened", being_opened
-    yield "idle, haproxy: it stops listening", server_stops_listening
     for make, start in {"grpc-go": servers.go, "python3-grpcio": servers.python}.items():
         yield f"idle, {make}: a stream that speaks", partial(grpc_stream, start)
-    yield "idle, Go: a request that the app has not read", unread_request
-    yield "idle, Go: connections that the client has closed", closed_by_client
-    yield "idle: nothing listens", nothing_listens
-    yield "idle: nothing listens, assumed to be ready", nothing_listens_any_more
     for number in errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT:
         yield f"idle: seccomp refuses netlink with {errno.errorcode[number]}", partial(refused, number)
 
@@ -181,53 +172,6 @@ def request_every_second(server, host):
             )
 
 
-def both_families():
-    port = servers.port()
-    with LISTENERS[2][1](port), pool(3, "127.0.0.1", port) as v4, pool(4, "::1", port) as v6:
-        time.sleep(1.2)
-        with idle(port, minimum=3) as drain:
-            drain.wait_for(r"is idle \(7 open\)")
-            v4[0].get()
-            drain.wait_for(r"is busy \(1 of 7 connections\)")
-            last_moved = v6[0].get()
-            ends_once_silent(drain, last_moved, verdicts=["idle (7 open)", "busy (1 of 7 connections)", "idle (7 open)"])
-
-
-def slow_reader():
-    """Bytes that the client has not taken hold the drain, also while it takes none for longer than --idle-after."""
-    port = servers.port()
-    files = servers.folder()
-    with (files / "big").open("wb") as big:
-        big.truncate(64 << 20)
-    with servers.nginx(f"listen 127.0.0.1:{port}; root {files};", port):
-        client = Client("127.0.0.1", port, receive_buffer=65536)
-        client.ask("/big")
-        with idle(port) as drain:
-            for _ in range(6):
-                client.socket.recv(65536, socket.MSG_WAITALL)
-                time.sleep(0.4)
-            time.sleep(3)
-            rest = (64 << 20) - 6 * 65536
-            while rest > 0:  # the head makes it a few bytes more, which are in the last read
-                rest -= len(client.some(1 << 20))
-            last_moved = time.monotonic()
-            ends_once_silent(drain, last_moved, verdicts=["busy (1 of 1 connections)", "idle (1 open)"])
-            client.close()
-
-
-def new_connections():
-    """A connection that has just been opened is busy, though nobody has said anything on it."""
-    port = servers.port()
-    with LISTENERS[0][1](port), idle(port, idle_after=2) as drain:
-        clients = []
-        for _ in range(5):
-            clients.append(Client("127.0.0.1", port))
-            last_moved = time.monotonic()
-            time.sleep(1)
-        ends_once_silent(drain, last_moved, idle_after=2)
-        assert drain.verdicts()[-1][1:] == ("idle", "5 open"), drain.log()
-
-
 def being_opened():
     """With TCP_DEFER_ACCEPT the kernel leaves a connection in SYN_RECV until the client says something."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -242,19 +186,6 @@ def being_opened():
             ends_once_silent(drain, time.monotonic(), verdicts=["busy (1 of 1 connections)", "idle (1 open)"])
         server.close()
         client.close()
-
-
-def server_stops_listening():
-    """A server that is told to end refuses new connections: it was ready, and is not less idle for that."""
-    port = servers.port()
-    with LISTENERS[4][1](port) as server, pool(2, "127.0.0.1", port), idle(port, minimum=2) as drain:
-        drain.wait_for(r"is (busy|idle) \(")
-        server.send_signal(signal.SIGUSR1)
-        time.sleep(0.5)
-        with contextlib.suppress(ConnectionRefusedError):
-            servers.connect(port).close()
-            raise AssertionError("haproxy still listens")
-        assert "drained after" in drain.end()[1], drain.log()
 
 
 def grpc_stream(start):
@@ -275,60 +206,6 @@ def grpc_stream(start):
         finally:
             client.kill()
             client.wait()
-
-
-def go_app():
-    port = servers.port()
-    return port, servers.go("http", f"127.0.0.1:{port}")
-
-
-def freeze(server):
-    server.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, server.pid, os.WSTOPPED | os.WNOWAIT)  # all of its threads have stopped
-
-
-def unread_request():
-    """An app that hangs: the request waits in the kernel for longer than --idle-after."""
-    port, app = go_app()
-    with app as server:
-        client = Client("127.0.0.1", port)
-        client.get("/ready")
-        freeze(server)
-        client.ask("/ready")
-        with idle(port) as drain:
-            time.sleep(3)
-            server.send_signal(signal.SIGCONT)
-            last_moved = client.read()
-            ends_once_silent(drain, last_moved, verdicts=["busy (1 of 1 connections)", "idle (1 open)"])
-        client.close()
-
-
-def closed_by_client():
-    """A FIN that the app has not seen is no byte that it has not read."""
-    port, app = go_app()
-    with app as server:
-        clients = [Client("127.0.0.1", port) for _ in range(3)]
-        for client in clients:
-            last_moved = client.get("/ready")
-        freeze(server)
-        for client in clients[:2]:
-            client.close()
-        with idle(port) as drain:
-            ends_once_silent(drain, last_moved, verdicts=["busy (3 of 3 connections)", "idle (3 open)"])
-        clients[2].close()
-
-
-def nothing_listens():
-    port = servers.port()
-    with idle(port, duration=2) as drain:
-        took, last = drain.end()
-    assert took >= 2 and "never ready" in last and "in full" in last, drain.log()
-
-
-def nothing_listens_any_more():
-    with idle(servers.port(), "--assume-ready") as drain:
-        took, last = drain.end()
-    assert took >= (THRESHOLD - 1) * PERIOD and "drained after" in last, drain.log()
 
 
 def refused(number):

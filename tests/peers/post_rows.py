@@ -60,17 +60,9 @@ def rows(_kubelet):
         "get and post, in the order of the line": ["--get", "/ready", "--post", "/drain"],
     }.items():
         yield f"request, Go: {name}", partial(app, arguments)
-    for name, arguments, why in [
-        ("post answered with 401", ["--post", "/drain-with-token"], "401"),
-        ("post answered with 405", ["--post", "/drain-by-redirect"], "405"),
-        ("get answered with 503", ["--get", "/down"], "503"),
-        ("one of two fails", ["--post", "/nothing", "--get", "/ready"], "404"),
-    ]:
-        yield f"request, Go: {name}", partial(fails, arguments, why)
     yield "post, Starlette: to a route that ends in a slash, which 307 tells", starlette
     yield "post, Django: to a route that ends in a slash, which 301 tells", django
     yield "post, nginx: http is redirected to https", to_https
-    yield "request: nobody is there", nobody_there
 
 
 def drains(drain, readiness):
@@ -154,23 +146,6 @@ def to_https():
             with Drain(f"--{method}", f"http://127.0.0.1:{port}/drain", "2s") as drain:
                 drain.wait_for(r"error: .* failed: 308, a redirect to https, .*: https://127.0.0.1/drain$")
                 ended_with_failure(drain)
-
-
-def fails(arguments, why):
-    """A request that fails neither shortens the drain nor stops it; its exit status tells."""
-    port = servers.port()
-    origin = f"http://127.0.0.1:{port}"
-    with servers.go("http", f"127.0.0.1:{port}"), Drain(
-        "--until-unready", f"{origin}/readyz", *requests(origin, arguments), *QUICK, "2s"
-    ) as drain:
-        drain.wait_for(rf"error: .* failed: {why}")
-        ended_with_failure(drain)
-
-
-def nobody_there():
-    with Drain("--post", f"http://127.0.0.1:{servers.port()}/drain", "--timeout", "1s", "2s") as drain:
-        drain.wait_for(r"error: .* failed: connection refused")
-        ended_with_failure(drain)
 
 
 def ended_with_failure(drain):

@@ -1,4 +1,5 @@
-//! The rules of the drain, against a model that keeps the whole history and derives each step from it anew.
+//! The rules of the drain: it ends early exactly where there is evidence, sends requests exactly when they are due, and does
+//! nothing too soon or for too long.
 
 use std::time::Duration;
 
@@ -23,39 +24,69 @@ pub fn holds(input: &[u8]) {
     let watches = usize::from(input.next() % 4);
     let requests = usize::from(input.next() % 3);
     let mut drain = Drain::new(&rules, watches, requests);
-    let mut model = Model { rules: &rules, watches, requests, requested: 0, request_lasted: false, rounds: Vec::new() };
     let mut now = Duration::ZERO;
+    let mut next_round = Duration::ZERO;
+    let mut request_lasted = false;
+    let mut findings = Vec::new(); // of one watch after the other, round by round
+    let held_up = rules.timeout.min(rules.duration / 2);
     for _ in 0..STEPS {
         let step = drain.next(now);
-        assert_eq!(step, model.next(now), "{now:?} {rules:?} {:?}", model.rounds);
+        let requested = drain.requests_sent();
+        let has_requests = requested < requests;
+        let has_baseline = findings.len() >= watches;
+        let has_drained = has_drained(&findings, watches, &rules) && !has_requests;
+        let is_over = now >= rules.duration;
+        // At DURATION, too, it has drained, unless --min or a request is what lasted until then.
+        let is_late = is_over && (rules.min >= rules.duration || request_lasted);
+        let is_mid_round = is_over && watches > 0 && !findings.len().is_multiple_of(watches);
+        assert!(
+            is_mid_round || (step == Step::End(End::Drained)) == (has_drained && now >= rules.min && !is_late),
+            "{step:?} at {now:?}"
+        );
+        assert_eq!(matches!(step, Step::End(_)), is_over || step == Step::End(End::Drained), "{step:?} at {now:?}");
+        let is_due = has_requests && now >= rules.delay && (has_baseline || now >= held_up);
+        assert_eq!(matches!(step, Step::Request { .. }), !is_over && is_due, "{step:?} at {now:?}");
+        if let Step::Check { deadline, .. } | Step::Request { deadline, .. } = step {
+            assert!(deadline <= rules.duration && deadline.saturating_sub(now) <= rules.timeout);
+        }
         match step {
-            Step::End(End::Elapsed(_)) => return assert!(now >= rules.duration),
-            Step::End(End::Drained) => {
-                assert!(now >= rules.min && now < rules.duration && watches > 0);
-                return assert_eq!(model.requested, requests);
+            Step::End(End::Drained) => return,
+            Step::End(End::Elapsed(held)) => {
+                let was_ready =
+                    |watch| findings.iter().skip(watch).step_by(watches).any(|finding: &Finding| finding.ready);
+                let never_ready = (0..watches).find(|&watch| !rules.assume_ready && !was_ready(watch));
+                match never_ready {
+                    Some(watch) => assert_eq!(held, Held::NeverReady { watch }),
+                    None => assert!(!matches!(held, Held::NeverReady { .. })),
+                }
+                return;
             }
-            Step::Check { deadline, .. } => {
-                assert!(deadline <= rules.duration && deadline.saturating_sub(now) <= rules.timeout);
+            Step::Check { watch, deadline } => {
+                assert_eq!(watch, findings.len() % watches);
+                if watch == 0 {
+                    assert!(now >= next_round, "a round at {now:?}");
+                    next_round = now.saturating_add(rules.period);
+                }
+                assert!(has_baseline || !has_requests || deadline <= rules.delay.max(held_up));
                 // A check may also come back late.
                 now = now.saturating_add(time(&mut input));
-                let finding = input.next();
-                let finding = Finding { ready: finding & 1 == 1, drained: finding & 2 == 2 };
-                assert_eq!(drain.checked(now, finding), now < rules.duration);
-                if now < rules.duration {
-                    model.rounds.last_mut().unwrap().findings.push(finding);
-                }
+                let bits = input.next();
+                let finding = Finding { ready: bits & 1 == 1, drained: bits & 2 == 2 };
+                let counts = drain.checked(now, finding);
+                assert_eq!(counts, now < rules.duration);
+                findings.extend(Some(finding).filter(|_| counts));
             }
-            Step::Request { deadline, .. } => {
-                assert!(now >= rules.delay);
-                assert!(deadline <= rules.duration && deadline.saturating_sub(now) <= rules.timeout);
+            Step::Request { request, .. } => {
+                assert_eq!(request, requested);
                 now = now.saturating_add(time(&mut input));
                 drain.requested(now);
-                model.requested += 1;
-                model.request_lasted = now >= rules.duration;
-                assert_eq!(drain.requests_sent(), model.requested);
+                request_lasted = now >= rules.duration;
             }
             Step::Sleep { until } => {
                 assert!(until > now && until <= rules.duration);
+                assert!(watches == 0 || findings.len() % watches == 0 && until <= next_round, "until {until:?}");
+                assert!(!has_requests || until <= rules.delay, "until {until:?}");
+                assert!(!has_drained || until <= rules.min, "until {until:?}");
                 // It wakes on time, as a rule, but it may also be early, and late by any time.
                 now = match input.next() {
                     0 => until,
@@ -67,107 +98,20 @@ pub fn holds(input: &[u8]) {
     }
 }
 
+/// In as many rounds as the threshold all that is watched looked drained, and each had been ready by the first of them.
+fn has_drained(findings: &[Finding], watches: usize, rules: &Rules) -> bool {
+    if watches == 0 || !findings.len().is_multiple_of(watches) {
+        return false;
+    }
+    let Some(before) = findings.len().checked_sub(watches * rules.threshold as usize) else { return false };
+    let was_ready = |watch| findings[watch..before + watches].iter().step_by(watches).any(|finding| finding.ready);
+    findings[before..].iter().all(|finding| finding.drained) && (rules.assume_ready || (0..watches).all(was_ready))
+}
+
 /// A time that is likely to be equal to another one, to a multiple of it, or to be extreme.
 fn time(input: &mut Bytes) -> Duration {
     match input.next() {
         0xff => Duration::MAX,
         byte => Duration::from_millis(u64::from(byte & 0x3f) * 10_u64.pow(u32::from(byte >> 6))),
-    }
-}
-
-struct Round {
-    began: Duration,
-    findings: Vec<Finding>,
-}
-
-impl std::fmt::Debug for Round {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}: {:?}", self.began, self.findings)
-    }
-}
-
-struct Model<'a> {
-    rules: &'a Rules,
-    watches: usize,
-    requests: usize,
-    requested: usize,
-    request_lasted: bool,
-    rounds: Vec<Round>,
-}
-
-impl Model<'_> {
-    fn next(&mut self, now: Duration) -> Step {
-        let Rules { duration, min, period, timeout, threshold, delay, .. } = *self.rules;
-        if now >= duration {
-            return Step::End(End::Elapsed(self.what_held()));
-        }
-        let deadline = duration.min(now.saturating_add(timeout));
-        let ended = self.ended();
-        let mut hold_up = Duration::ZERO;
-        if self.watches > 0 && ended == 0 {
-            hold_up = timeout.min(duration / 2);
-        }
-        if self.requested < self.requests && now >= delay && now >= hold_up {
-            return Step::Request { request: self.requested, deadline };
-        }
-        let times = [Some(delay).filter(|_| self.requested < self.requests), Some(duration)];
-        if self.watches == 0 {
-            return Step::Sleep { until: times.into_iter().flatten().min().unwrap() };
-        }
-        if ended == self.rounds.len() && ended > 0 {
-            let drained = self.agreed() >= threshold;
-            if drained && now >= min && self.requested == self.requests {
-                return Step::End(End::Drained);
-            }
-            let next = self.rounds[ended - 1].began.saturating_add(period);
-            if now < next {
-                let at_min = Some(min).filter(|_| drained && self.requested == self.requests);
-                return Step::Sleep { until: times.into_iter().chain([Some(next), at_min]).flatten().min().unwrap() };
-            }
-        }
-        if ended == self.rounds.len() {
-            self.rounds.push(Round { began: now, findings: Vec::new() });
-        }
-        let cut_at = if ended == 0 && self.requested < self.requests { delay.max(hold_up) } else { duration };
-        Step::Check { watch: self.rounds[ended].findings.len(), deadline: deadline.min(cut_at) }
-    }
-
-    /// How many rounds have ended.
-    fn ended(&self) -> usize {
-        self.rounds.iter().filter(|round| round.findings.len() == self.watches).count()
-    }
-
-    /// How many of the last rounds agree that all has drained.
-    fn agreed(&self) -> u32 {
-        (0..self.ended()).rev().take_while(|&at| self.held(at)).count() as u32
-    }
-
-    fn what_held(&self) -> Held {
-        let last = |watch| self.rounds.iter().rev().find_map(|round| round.findings.get(watch));
-        let mut watches = 0..self.watches;
-        if self.watches == 0 {
-            Held::Nothing
-        } else if let Some(watch) = watches.clone().find(|&watch| !self.was_ready(watch, self.rounds.len())) {
-            Held::NeverReady { watch }
-        } else if self.request_lasted || self.requested < self.requests {
-            Held::Requests
-        } else if let Some(watch) = watches.find(|&watch| !last(watch).is_some_and(|finding| finding.drained)) {
-            Held::NotDrained { watch }
-        } else if self.agreed() < self.rules.threshold {
-            Held::Threshold { agreed: self.agreed() }
-        } else {
-            Held::Min
-        }
-    }
-
-    fn held(&self, round: usize) -> bool {
-        let drained = self.rounds[round].findings.iter().all(|finding| finding.drained);
-        drained && (0..self.watches).all(|watch| self.was_ready(watch, round + 1))
-    }
-
-    /// In one of the first so many rounds.
-    fn was_ready(&self, watch: usize, rounds: usize) -> bool {
-        let ready = |round: &Round| round.findings.get(watch).is_some_and(|finding| finding.ready);
-        self.rules.assume_ready || self.rounds[..rounds].iter().any(ready)
     }
 }

@@ -1,0 +1,89 @@
+"""Servers that say bytes, at a Unix or a TCP socket, and remember who came and what they said."""
+
+import contextlib
+import socket
+import threading
+
+
+class Server:
+    """Calls `answer(conversation)` for each connection, in a thread of its own. Port 0 is one that is free."""
+
+    def __init__(self, answer=None, *, path=None, host="127.0.0.1", port=0, backlog=128):
+        self.answer = answer
+        self.connections = 0
+        self.requests = []
+        self.path = path
+        if path:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(str(path))
+            self.listener.listen(backlog)
+        else:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self.listener = socket.create_server((host, port), family=family, backlog=backlog)
+            self.host, self.port = self.listener.getsockname()[:2]
+
+    def __enter__(self):
+        if self.answer:
+            threading.Thread(target=self.serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # which wakes accept()
+        self.listener.close()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
+
+    def talk(self, connection):
+        with connection, contextlib.suppress(OSError):  # the client has seen enough
+            connection.settimeout(20)
+            self.answer(Conversation(self, connection))
+
+
+class Conversation:
+    """A connection, as the server's answer sees it."""
+
+    def __init__(self, server, connection):
+        self.server, self.socket = server, connection
+
+    def request(self, end=b"\r\n\r\n"):
+        """Read the head of an HTTP request, or until any other end."""
+        request = b""
+        while end not in request:
+            more = self.socket.recv(65536)
+            if not more:
+                raise OSError("the client is gone")
+            request += more
+        self.server.requests.append(request)
+        return request
+
+    def say(self, *parts):
+        for part in parts:
+            self.socket.sendall(part)
+
+    def flood(self, part):
+        """Say it again and again, until the client has gone."""
+        part *= 1 + 65536 // len(part)
+        while True:
+            self.socket.sendall(part)
+
+    def end(self):
+        """Close as one does who has said all: what the client still says is read, lest it becomes a reset."""
+        self.socket.shutdown(socket.SHUT_WR)
+        self.hold()
+
+    def hold(self):
+        """Say nothing more, until the client has gone."""
+        while self.socket.recv(65536):
+            pass
+
+    def reset(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))
+        self.socket.close()
