@@ -12,7 +12,7 @@ pub const BODY_MAX: u64 = 10 * 1024;
 pub const REDIRECT_BODY_MAX: u64 = 2 * 1024;
 /// How many bytes the trailers after a chunked body may have: the size of Go's read buffer.
 const TRAILER_MAX: usize = 4096;
-/// How many bytes a chunk's first line may have: `maxLineLength` in Go's `net/http/internal/chunked.go`.
+/// A chunk's first line must be shorter than this, with its line end: `maxLineLength` in Go's `net/http/internal/chunked.go`.
 const CHUNK_LINE_MAX: usize = 4096;
 /// How many bytes of chunked encoding may be something other than data, beyond what small chunks need: the same file.
 const CHUNK_EXCESS_MAX: u64 = 16 * 1024;
@@ -194,13 +194,10 @@ fn chunked(body: &[u8], limit: u64) -> Result<bool, Failure> {
     let mut data: u64 = 0;
     let mut excess: u64 = 0;
     loop {
-        let Some(end) = rest.iter().position(|&b| b == b'\n') else {
-            return if rest.len() > CHUNK_LINE_MAX { Err(Fault::Chunk.into()) } else { Ok(false) };
+        let Some(end) = rest.iter().take(CHUNK_LINE_MAX - 1).position(|&b| b == b'\n') else {
+            return if rest.len() >= CHUNK_LINE_MAX { Err(Fault::Chunk.into()) } else { Ok(false) };
         };
-        let Some(line) = rest[..end].strip_suffix(b"\r").filter(|l| l.len() < CHUNK_LINE_MAX && !l.contains(&b'\r'))
-        else {
-            return Err(Fault::Chunk.into());
-        };
+        let line = rest[..end].strip_suffix(b"\r").filter(|line| !line.contains(&b'\r')).ok_or(Fault::Chunk)?;
         rest = &rest[end + 1..];
         let size = chunk_size(trim_end(line))?;
         excess = (excess + line.len() as u64 + 2).saturating_sub(size.saturating_mul(2).saturating_add(16));
