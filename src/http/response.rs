@@ -12,7 +12,7 @@ pub const BODY_MAX: u64 = 10 * 1024;
 pub const REDIRECT_BODY_MAX: u64 = 2 * 1024;
 /// How many bytes the trailers after a chunked body may have: the size of Go's read buffer.
 const TRAILER_MAX: usize = 4096;
-/// A chunk's first line must be shorter than this, with its line end: `maxLineLength` in Go's `net/http/internal/chunked.go`.
+/// How many bytes a chunk's first line may have, with its line end: the size of Go's read buffer.
 const CHUNK_LINE_MAX: usize = 4096;
 /// How many bytes of chunked encoding may be something other than data, beyond what small chunks need: the same file.
 const CHUNK_EXCESS_MAX: u64 = 16 * 1024;
@@ -194,7 +194,7 @@ fn chunked(body: &[u8], limit: u64) -> Result<bool, Failure> {
     let mut data: u64 = 0;
     let mut excess: u64 = 0;
     loop {
-        let Some(end) = rest.iter().take(CHUNK_LINE_MAX - 1).position(|&b| b == b'\n') else {
+        let Some(end) = rest.iter().take(CHUNK_LINE_MAX).position(|&b| b == b'\n') else {
             return if rest.len() >= CHUNK_LINE_MAX { Err(Fault::Chunk.into()) } else { Ok(false) };
         };
         let line = rest[..end].strip_suffix(b"\r").filter(|line| !line.contains(&b'\r')).ok_or(Fault::Chunk)?;
