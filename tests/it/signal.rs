@@ -58,10 +58,10 @@ fn others_do_not_shorten_it() {
 /// The time that it was stopped counts, so that it cannot outlast the grace period.
 #[test]
 fn stopped_beyond_its_end() {
-    let running = begun(&["0.3"]);
+    let running = begun(&["1"]);
     running.signal("STOP");
-    sleep(Duration::from_millis(600));
+    sleep(Duration::from_millis(1200));
     running.signal("CONT");
     let run = running.finish();
-    assert!(run.status == 0 && run.slept(600), "{run:?}");
+    assert!(run.status == 0 && run.slept(1200), "{run:?}");
 }
