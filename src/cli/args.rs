@@ -172,7 +172,8 @@ impl<'a> Reader<'a> {
         }
         // Some values may have white space.
         let (name, _) = split_before(text, b'=');
-        if let Found::Known(known) | Found::Near(known) = find(name)
+        if text.starts_with(b"--")
+            && let Found::Known(known) | Found::Near(known) = find(name)
             && first.len() > name.len()
             && !matches!(known.value, "PORT" | "URL" | "N")
         {

@@ -132,6 +132,7 @@ fn options() {
         ),
         (&["20", "--until-idle 8080"], "'--until-idle 8080' has spaces in or around it"),
         (&["20", " --quiet"], "' --quiet' has spaces in or around it"),
+        (&["20", " --min=5"], "' --min=5' has spaces in or around it"),
         (&["20", "--header=X"], "no colon"),
         (&["20", "--header=Connection: x"], "the program's own"),
         (&["20", "--header=content-length: 1"], "the program's own"),

@@ -68,6 +68,7 @@ fn a_mistake_sleeps_all_the_same() {
         (&["--until-unready=http://localhost/ 0.3"], 300),
         (&["--threshold=3 0.3"], 300),
         (&["--wait=3 0.3"], 300),
+        (&["-min=3 0.3"], 300),
         (&["- 0.3"], 300),
         // White space around an option, or before its value.
         (&[" --until-idle", "8080", "0.3"], 300),
