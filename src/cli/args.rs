@@ -327,7 +327,7 @@ impl<'a> Walk<'a> {
             (_, equals, None) => {
                 let value = equals.map_or(&b""[..], |at| &text[at + 1..]);
                 self.add_option(option, value);
-                // `Plan` refuses these values. What follows may be the right one: `--until-idle= 8080`.
+                // A value that `Plan` will refuse counts as none. What follows may be the right one: `--until-idle= 8080`.
                 return match known.value {
                     "" | "PATH" => true,
                     "PORT" | "N" => is_bare_number(value),
