@@ -120,7 +120,7 @@ impl<'a> Drain<'a> {
         let Rules { duration, min, period, timeout, threshold, delay, .. } = *self.rules;
         if now >= duration {
             let held = self.held();
-            // What held it has gone if the last check agreed and took until DURATION.
+            // All had drained, and --min passed, while the last check took until DURATION.
             return Step::End(if held == Held::Min && min < duration { End::Drained } else { End::Elapsed(held) });
         }
         let mut deadline = now.saturating_add(timeout).min(duration);
