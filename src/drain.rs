@@ -39,12 +39,12 @@ pub enum End {
     /// All that is watched has drained.
     Drained,
     /// DURATION has passed, and this kept the drain from ending before.
-    Elapsed(Held),
+    Elapsed(HeldBy),
 }
 
 /// What kept a drain from ending early. Of several reasons, the first in this order. `run` writes it into the last log line.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Held {
+pub enum HeldBy {
     /// Nothing is watched.
     Nothing,
     /// This watch was never ready, so it could not stop being ready.
@@ -121,7 +121,7 @@ impl<'a> Drain<'a> {
         if now >= duration {
             let held = self.held();
             // All had drained, and --min passed, while the last check took until DURATION.
-            return Step::End(if held == Held::Min && min < duration { End::Drained } else { End::Elapsed(held) });
+            return Step::End(if held == HeldBy::Min && min < duration { End::Drained } else { End::Elapsed(held) });
         }
         let mut deadline = now.saturating_add(timeout).min(duration);
         let has_requests = self.requested < self.requests;
@@ -184,20 +184,20 @@ impl<'a> Drain<'a> {
         self.requested
     }
 
-    fn held(&self) -> Held {
+    fn held(&self) -> HeldBy {
         let first = |is_held: fn(&Watched) -> bool| self.watches.iter().position(is_held);
         if self.watches.is_empty() {
-            Held::Nothing
+            HeldBy::Nothing
         } else if let Some(watch) = first(|watched| !watched.was_ready) {
-            Held::NeverReady { watch }
+            HeldBy::NeverReady { watch }
         } else if self.request_lasted || self.requested < self.requests {
-            Held::Requests
+            HeldBy::Requests
         } else if let Some(watch) = first(|watched| !watched.drained) {
-            Held::NotDrained { watch }
+            HeldBy::NotDrained { watch }
         } else if self.agreed < self.rules.threshold {
-            Held::Threshold { agreed: self.agreed }
+            HeldBy::Threshold { agreed: self.agreed }
         } else {
-            Held::Min
+            HeldBy::Min
         }
     }
 }
@@ -210,8 +210,8 @@ mod tests {
     const UNREADY: Finding = Finding { ready: false, drained: true };
     const UNKNOWN: Finding = Finding { ready: false, drained: false };
     const IDLE: Finding = Finding { ready: true, drained: true };
-    const NEVER_READY: End = End::Elapsed(Held::NeverReady { watch: 0 });
-    const NOT_DRAINED: End = End::Elapsed(Held::NotDrained { watch: 0 });
+    const NEVER_READY: End = End::Elapsed(HeldBy::NeverReady { watch: 0 });
+    const NOT_DRAINED: End = End::Elapsed(HeldBy::NotDrained { watch: 0 });
 
     fn secs(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn plain_sleep() {
         let (at, end, checks) = run(&rules(), 0, |_, _| panic!("nothing is watched"));
-        assert_eq!((at, end, checks.len()), (secs(20.0), End::Elapsed(Held::Nothing), 0));
+        assert_eq!((at, end, checks.len()), (secs(20.0), End::Elapsed(HeldBy::Nothing), 0));
         let zero = Rules { duration: Duration::ZERO, ..rules() };
         let (at, end, checks) = run(&zero, 1, |_, _| panic!("no time is left"));
         assert_eq!((at, end, checks.len()), (Duration::ZERO, NEVER_READY, 0));
@@ -312,7 +312,7 @@ mod tests {
         }
         assert_eq!(
             ends(&rules(), |now| if now % 3.0 == 0.0 { READY } else { UNREADY }),
-            (20.0, End::Elapsed(Held::Threshold { agreed: 1 }))
+            (20.0, End::Elapsed(HeldBy::Threshold { agreed: 1 }))
         );
     }
 
@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(ends(&min, back), (8.0, End::Drained));
         // A --min of DURATION or more rules out an early end.
         for min in [20.0, 30.0] {
-            assert_eq!(ends(&Rules { min: secs(min), ..rules() }, unready_at_once), (20.0, End::Elapsed(Held::Min)));
+            assert_eq!(ends(&Rules { min: secs(min), ..rules() }, unready_at_once), (20.0, End::Elapsed(HeldBy::Min)));
         }
     }
 
@@ -354,7 +354,7 @@ mod tests {
         // One of two that was never ready holds the drain, however ready the other was.
         let (at, end, _) =
             run(&rules(), 2, |watch, now| (0.0, if watch == 0 && now < secs(3.0) { READY } else { UNREADY }));
-        assert_eq!((at, end), (secs(20.0), End::Elapsed(Held::NeverReady { watch: 1 })));
+        assert_eq!((at, end), (secs(20.0), End::Elapsed(HeldBy::NeverReady { watch: 1 })));
     }
 
     #[test]
@@ -431,7 +431,7 @@ mod tests {
         assert_eq!(run_with_requests(&rules(), 1, 1, check), (vec![0.5], 5.0, End::Drained));
         // Nothing is watched: at once.
         let plain = run_with_requests(&rules(), 0, 1, |_, _| panic!("nothing is watched"));
-        assert_eq!(plain, (vec![0.0], 20.0, End::Elapsed(Held::Nothing)));
+        assert_eq!(plain, (vec![0.0], 20.0, End::Elapsed(HeldBy::Nothing)));
         // However many watches hang, for one timeout; a check that is still going on then is cut off.
         let hangs = |_, _| (60.0, READY);
         assert_eq!(run_with_requests(&rules(), 3, 1, hangs), (vec![1.0], 20.0, NEVER_READY));
@@ -469,14 +469,14 @@ mod tests {
             End::Drained => panic!("it drained"),
         };
         // Watch 0 has drained, watch 1 has not.
-        assert_eq!(held(&rules, &|watch, _| [IDLE, READY][watch]), Held::NotDrained { watch: 1 });
-        assert_eq!(held(&rules, &|watch, _| [IDLE, UNREADY][watch]), Held::NeverReady { watch: 1 });
+        assert_eq!(held(&rules, &|watch, _| [IDLE, READY][watch]), HeldBy::NotDrained { watch: 1 });
+        assert_eq!(held(&rules, &|watch, _| [IDLE, UNREADY][watch]), HeldBy::NeverReady { watch: 1 });
         // It had not drained at the last check, though it had before.
         let back = |watch, now| if watch == 1 && now == 4.0 { READY } else { IDLE };
-        assert_eq!(held(&Rules { threshold: 5, ..rules.clone() }, &back), Held::NotDrained { watch: 1 });
+        assert_eq!(held(&Rules { threshold: 5, ..rules.clone() }, &back), HeldBy::NotDrained { watch: 1 });
         let late = |_, now| if now < 3.0 { READY } else { IDLE };
-        assert_eq!(held(&rules, &late), Held::Threshold { agreed: 2 });
-        assert_eq!(held(&Rules { min: secs(4.5), ..rules.clone() }, &|_, _| IDLE), Held::Min);
+        assert_eq!(held(&rules, &late), HeldBy::Threshold { agreed: 2 });
+        assert_eq!(held(&Rules { min: secs(4.5), ..rules.clone() }, &|_, _| IDLE), HeldBy::Min);
         // A request that hangs until DURATION has passed.
         let rules = Rules { timeout: secs(9.0), threshold: 1, ..rules };
         let mut drain = Drain::new(&rules, 1, 2);
@@ -484,6 +484,6 @@ mod tests {
         drain.checked(secs(0.0), IDLE);
         assert_eq!(drain.next(secs(0.1)), Step::Request { request: 0, deadline: secs(4.5) });
         drain.requested(secs(4.5));
-        assert_eq!(drain.next(secs(4.5)), Step::End(End::Elapsed(Held::Requests)));
+        assert_eq!(drain.next(secs(4.5)), Step::End(End::Elapsed(HeldBy::Requests)));
     }
 }

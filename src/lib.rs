@@ -14,9 +14,9 @@
 //! - An option: a variant and a row in `cli/options.rs`, an arm in `Plan::take` in `cli/plan.rs`, a row in the README's table. The tests of
 //!   `tests/it/cli.rs` and `tidy.rs` count them, and `tests/fuzz/dictionaries/line` lists them.
 //! - A kind of watch: a file in `watch/`, and an arm in each match on `Target` in `watch/mod.rs`, which says more.
-//! - When to end: `drain.rs` decides, and `Held` there says what kept the drain from ending early.
+//! - When to end: `drain.rs` decides, and `HeldBy` there says what kept the drain from ending early.
 //! - A log line: `run.rs` has the first and last line and each change. The words in brackets are `Reason` in
-//!   `watch/mod.rs`, and of a failure in `net/failure.rs`.
+//!   `watch/mod.rs`. The words of a failure stand where it is raised.
 
 #![deny(unsafe_code)]
 

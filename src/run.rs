@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::cli::duration::Seconds;
 use crate::cli::plan::{Fallback, Plan};
-use crate::drain::{Drain, End, Held, Rules, Step};
+use crate::drain::{Drain, End, HeldBy, Rules, Step};
 use crate::exit;
-use crate::http::oneshot;
+use crate::http::request;
 use crate::os::clock::{elapsed, sleep_until};
 use crate::os::log;
 use crate::watch::{Checker, Verdict, Watch};
@@ -33,7 +33,7 @@ pub fn drain(plan: &Plan) -> i32 {
             }
             Step::Request { request, deadline } => {
                 let request = &plan.requests[request];
-                match oneshot::send(request, &plan.headers, deadline) {
+                match request::send(request, &plan.headers, deadline) {
                     Ok(answer) => log::info(format_args!("{request}: {answer}")),
                     Err(why) => {
                         log::error(format_args!("error: {request} failed: {why}"));
@@ -58,7 +58,7 @@ pub fn drain(plan: &Plan) -> i32 {
     let took = Seconds(elapsed());
     match end {
         End::Drained => log::info(format_args!("drained after {took}")),
-        End::Elapsed(Held::Nothing) => log::info(format_args!("slept {took}")),
+        End::Elapsed(HeldBy::Nothing) => log::info(format_args!("slept {took}")),
         End::Elapsed(held) => {
             let cut_off = if is_cut_off { "; DURATION cut one more check off" } else { "" };
             log::info(format_args!(
@@ -72,7 +72,7 @@ pub fn drain(plan: &Plan) -> i32 {
 
 /// Says in the last log line what held the drain.
 struct WhatHeld<'a> {
-    held: Held,
+    held: HeldBy,
     plan: &'a Plan<'a>,
     histories: &'a [History<'a>],
 }
@@ -81,8 +81,8 @@ impl fmt::Display for WhatHeld<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rules { min, threshold, .. } = self.plan.rules;
         match self.held {
-            Held::Nothing => Ok(()),
-            Held::NeverReady { watch } => {
+            HeldBy::Nothing => Ok(()),
+            HeldBy::NeverReady { watch } => {
                 let History { watch, last, .. } = &self.histories[watch];
                 write!(f, "{watch} was never ready, so it could not stop being ready")?;
                 match last {
@@ -90,18 +90,18 @@ impl fmt::Display for WhatHeld<'_> {
                     None => f.write_str("; no check of it was finished"),
                 }
             }
-            Held::NotDrained { watch } => {
+            HeldBy::NotDrained { watch } => {
                 let History { watch, last, .. } = &self.histories[watch];
                 match last {
                     Some(verdict) => write!(f, "{watch} was {verdict} at the last check"),
                     None => write!(f, "no check of {watch} was finished"),
                 }
             }
-            Held::Threshold { agreed } => {
+            HeldBy::Threshold { agreed } => {
                 write!(f, "all that is watched had drained, but only at {agreed} of {threshold} checks in a row")
             }
-            Held::Requests => f.write_str("a request took until DURATION, or was not sent"),
-            Held::Min => write!(f, "all that is watched had drained, but --min is {}", Seconds(min)),
+            HeldBy::Requests => f.write_str("a request took until DURATION, or was not sent"),
+            HeldBy::Min => write!(f, "all that is watched had drained, but --min is {}", Seconds(min)),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::drain::Rules;
 use crate::failsafe::DEFAULT_MIN;
 use crate::http::client::Method;
 use crate::http::header::{self, HOST, Header};
-use crate::http::oneshot::Request;
+use crate::http::request::Request;
 use crate::net::url::port_number;
 use crate::text::decimal;
 use crate::watch::{Target, Watch};

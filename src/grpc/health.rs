@@ -3,8 +3,8 @@
 //!
 //! HTTP/2 is RFC 9113; gRPC over it is `doc/PROTOCOL-HTTP2.md` in the grpc repository; the service is `grpc.health.v1`.
 
-use super::hpack;
-use crate::net::failure::{Doubt, Failure, Fault};
+use super::hpack::{self, BAD_HEADERS};
+use crate::net::failure::Failure;
 use crate::text::{USER_AGENT, is_value_byte, signed};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,6 +34,8 @@ const FRAME_MAX: usize = 16 * 1024;
 const BLOCK_MAX: usize = 16 * 1024;
 /// The stream of the one call.
 const CALL: u32 = 1;
+
+const BAD_FRAME: Failure = Failure::Unready("malformed HTTP/2 frame");
 
 /// SETTINGS_HEADER_TABLE_SIZE 0 and SETTINGS_ENABLE_PUSH 0.
 const OUR_SETTINGS: [u8; 12] = [0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0];
@@ -127,10 +129,10 @@ impl Call {
             let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
             // The first bytes show what is not HTTP/2 at all, such as an HTTP/1 answer.
             if !self.settled && kind != SETTINGS {
-                return Err(Fault::NotHttp2.into());
+                return Err(Failure::Unready("not HTTP/2: the first frame is not SETTINGS"));
             }
             if length > FRAME_MAX {
-                return Err(Fault::FrameLength.into());
+                return Err(Failure::Unready("HTTP/2 frame over 16 KiB"));
             }
             let Some((payload, after)) = after.split_at_checked(length) else { break };
             rest = after;
@@ -152,11 +154,11 @@ impl Call {
         replies: &mut Vec<u8>,
     ) -> Result<Option<i32>, Failure> {
         if self.block.is_some() && (kind != CONTINUATION || stream != CALL) {
-            return Err(Fault::HeaderBlockInterrupted.into());
+            return Err(Failure::Unready("HTTP/2 headers interrupted"));
         }
         match kind {
             SETTINGS if stream != 0 || !payload.len().is_multiple_of(6) || flags & ACK != 0 && !payload.is_empty() => {
-                return Err(Fault::Frame.into());
+                return Err(BAD_FRAME);
             }
             SETTINGS => {
                 self.settled = true;
@@ -164,35 +166,36 @@ impl Call {
                     frame(replies, SETTINGS, ACK, 0, &[]);
                 }
             }
-            PING if stream != 0 || payload.len() != 8 => return Err(Fault::Frame.into()),
+            PING if stream != 0 || payload.len() != 8 => return Err(BAD_FRAME),
             PING if flags & ACK == 0 => frame(replies, PING, ACK, 0, payload),
-            GOAWAY if stream != 0 || payload.len() < 8 => return Err(Fault::Frame.into()),
+            GOAWAY if stream != 0 || payload.len() < 8 => return Err(BAD_FRAME),
             // A server that shuts down still answers the streams up to the one that it names: RFC 9113 section 6.8.
             GOAWAY if u32::from_be_bytes([payload[0] & 0x7f, payload[1], payload[2], payload[3]]) < CALL => {
-                return Err(Fault::GoingAway.into());
+                return Err(Failure::Unready("server is going away"));
             }
-            RST_STREAM if stream == 0 || payload.len() != 4 => return Err(Fault::Frame.into()),
-            RST_STREAM if stream == CALL => return Err(Fault::StreamReset.into()),
-            WINDOW_UPDATE if payload.len() != 4 || payload.iter().all(|&b| b == 0) => return Err(Fault::Frame.into()),
-            PUSH_PROMISE => return Err(Doubt::Push.into()),
-            DATA | HEADERS | CONTINUATION if stream == 0 => return Err(Fault::Frame.into()),
+            RST_STREAM if stream == 0 || payload.len() != 4 => return Err(BAD_FRAME),
+            RST_STREAM if stream == CALL => return Err(Failure::Unready("stream reset")),
+            WINDOW_UPDATE if payload.len() != 4 || payload.iter().all(|&b| b == 0) => return Err(BAD_FRAME),
+            // RFC 9113 section 8.4 forbids it, but grpc-go ignores it.
+            PUSH_PROMISE => return Err(Failure::SaysNothing("server push, which was switched off")),
+            DATA | HEADERS | CONTINUATION if stream == 0 => return Err(BAD_FRAME),
             DATA if stream == CALL => {
                 if !self.answered {
-                    return Err(Fault::DataBeforeHeaders.into());
+                    return Err(Failure::Unready("gRPC data before its headers"));
                 }
-                self.message.extend_from_slice(unpadded(flags, payload).ok_or(Fault::Frame)?);
+                self.message.extend_from_slice(unpadded(flags, payload).ok_or(BAD_FRAME)?);
                 if flags & END_STREAM != 0 {
-                    return Err(Fault::NoTrailers.into());
+                    return Err(Failure::Unready("gRPC call ended without trailers"));
                 }
             }
             HEADERS if stream == CALL => {
-                let payload = unpadded(flags, payload).ok_or(Fault::Frame)?;
+                let payload = unpadded(flags, payload).ok_or(BAD_FRAME)?;
                 let skipped = if flags & PRIORITY != 0 { 5 } else { 0 };
-                self.block = Some((payload.get(skipped..).ok_or(Fault::Frame)?.to_vec(), flags));
+                self.block = Some((payload.get(skipped..).ok_or(BAD_FRAME)?.to_vec(), flags));
                 return self.block_part(flags);
             }
             CONTINUATION => {
-                let (block, _) = self.block.as_mut().ok_or(Fault::Frame)?;
+                let (block, _) = self.block.as_mut().ok_or(BAD_FRAME)?;
                 block.extend_from_slice(payload);
                 return self.block_part(flags);
             }
@@ -204,7 +207,7 @@ impl Call {
     /// Takes in that a part of a header block has come. `flags` are those of its frame.
     fn block_part(&mut self, flags: u8) -> Result<Option<i32>, Failure> {
         if self.block.as_ref().is_some_and(|(block, _)| block.len() > BLOCK_MAX) {
-            return Err(Doubt::HeaderBlockLength.into());
+            return Err(Failure::SaysNothing("HTTP/2 headers over 16 KiB"));
         }
         if flags & END_HEADERS == 0 {
             return Ok(None);
@@ -214,21 +217,24 @@ impl Call {
         let fields = fields(&block)?;
         // Informational headers may come before those of the answer: RFC 9113 section 8.1.
         if fields.status.is_some_and(|status| (100..200).contains(&status)) {
-            return if ends { Err(Fault::HeaderBlock.into()) } else { Ok(None) };
+            return if ends { Err(BAD_HEADERS) } else { Ok(None) };
         }
         if !self.answered && !fields.is_grpc {
-            return Err(fields.status.map_or(Fault::NoStatus, Fault::NotGrpc).into());
+            return Err(match fields.status {
+                Some(status) => Failure::Status("not gRPC, HTTP status", status),
+                None => Failure::Unready("not gRPC, no status"),
+            });
         }
         match (self.answered, ends) {
             (false, false) => self.answered = true,
-            (true, false) => return Err(Fault::HeadersInStream.into()),
+            (true, false) => return Err(Failure::Unready("gRPC headers in mid-stream")),
             (_, true) => {
                 // grpc-go counts a missing status as 2, UNKNOWN.
                 let grpc_status = fields.grpc_status.unwrap_or(2);
                 if grpc_status != 0 {
-                    return Err(Fault::GrpcStatus(grpc_status).into());
+                    return Err(Failure::Status("gRPC status", grpc_status));
                 }
-                return response(&self.message).map(Some).ok_or(Fault::Message.into());
+                return response(&self.message).map(Some).ok_or(Failure::Unready("malformed gRPC message"));
             }
         }
         Ok(None)
@@ -250,16 +256,16 @@ fn fields(block: &[u8]) -> Result<Fields, Failure> {
     hpack::decode(block, &mut |name, value| {
         let pseudo = name.starts_with(b":");
         if pseudo && (regular || name != b":status" || fields.status.is_some()) {
-            return Err(Fault::HeaderBlock.into());
+            return Err(BAD_HEADERS);
         }
         regular |= !pseudo;
         if !value.iter().all(is_value_byte) {
-            return Err(Fault::HeaderBlock.into());
+            return Err(BAD_HEADERS);
         }
         if name == b":status" {
             fields.status = Some(signed(value).unwrap_or_default() as u32);
         } else if name == b"grpc-status" {
-            fields.grpc_status = Some(signed(value).ok_or(Fault::HeaderBlock)? as u32);
+            fields.grpc_status = Some(signed(value).ok_or(BAD_HEADERS)? as u32);
         } else if name == b"content-type" {
             let rest = value.strip_prefix(b"application/grpc");
             fields.is_grpc |= matches!(rest, Some([] | [b'+' | b';', ..]));
@@ -486,7 +492,7 @@ mod tests {
             ("GOAWAY of 7 bytes", after(&[framed(GOAWAY, 0, 0, &[0; 7])])),
         ];
         for (name, got) in cases {
-            assert!(matches!(got, Err(Failure::Unready(_))), "{name}: {got:?}");
+            assert!(matches!(got, Err(Failure::Unready(_) | Failure::Status(..))), "{name}: {got:?}");
         }
         for (name, got) in [
             ("a push", after(&[framed(PUSH_PROMISE, END_HEADERS, CALL, &[0, 0, 0, 2])])),

@@ -1,8 +1,11 @@
 //! HPACK (RFC 7541) without a dynamic table. The client announces a table of size 0, so that every index is a row of the static
 //! table, and a header block cannot unpack to much more than its size.
 
-use crate::net::failure::{Doubt, Failure, Fault};
+use crate::net::failure::Failure;
 use crate::text::is_token_byte;
+
+/// A header block is malformed.
+pub(super) const BAD_HEADERS: Failure = Failure::Unready("malformed HTTP/2 headers");
 
 /// A function that gets each name and value.
 type Field<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), Failure>;
@@ -10,7 +13,7 @@ type Field<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), Failure>;
 /// Calls `field` with each name and value of a header block.
 ///
 /// # Errors
-/// [`Fault::HeaderBlock`], a use of the dynamic table, or an error that `field` returns.
+/// [`BAD_HEADERS`], a use of the dynamic table, or an error that `field` returns.
 pub fn decode(mut block: &[u8], field: Field) -> Result<(), Failure> {
     let mut fields_begun = false;
     while let &[first, ..] = block {
@@ -24,10 +27,11 @@ pub fn decode(mut block: &[u8], field: Field) -> Result<(), Failure> {
             0x20.. => {
                 let size = integer(&mut block, 5)?;
                 if size > DEFAULT_TABLE_SIZE {
-                    return Err(Fault::HeaderBlock.into());
+                    return Err(BAD_HEADERS);
                 }
                 if fields_begun {
-                    return Err(Doubt::LateTableSize.into());
+                    // RFC 7541 section 4.2 forbids it, but grpc-go accepts it while its table is empty.
+                    return Err(Failure::SaysNothing("HPACK table size after a field"));
                 }
                 continue;
             }
@@ -54,8 +58,9 @@ fn static_row(index: usize) -> Result<(&'static [u8], &'static [u8]), Failure> {
         14 => (b":status", b"500"),
         31 => (b"content-type", b""),
         15..=61 => (b"other", b""),
-        0 => return Err(Fault::HeaderBlock.into()),
-        _ => return Err(Doubt::DynamicRow.into()),
+        0 => return Err(BAD_HEADERS),
+        // A row of the table that we have switched off. A client that keeps a table, as grpc-go does, may be able to read it.
+        _ => return Err(Failure::SaysNothing("HPACK dynamic table, which was switched off")),
     })
 }
 
@@ -72,7 +77,7 @@ fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), Failure> 
     // Lower case, and no control characters or spaces: RFC 9113 section 8.2.1.
     let letters = name.strip_prefix(b":").unwrap_or(name);
     if letters.is_empty() || !letters.iter().all(|&b| is_token_byte(b) && !b.is_ascii_uppercase()) {
-        return Err(Fault::HeaderBlock.into());
+        return Err(BAD_HEADERS);
     }
     field(name, &string(block)?)
 }
@@ -91,7 +96,7 @@ fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, Failure> {
                 break;
             }
             if shift >= 63 {
-                return Err(Fault::HeaderBlock.into());
+                return Err(BAD_HEADERS);
             }
         }
     }
@@ -99,7 +104,7 @@ fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, Failure> {
 }
 
 fn next(block: &mut &[u8]) -> Result<u8, Failure> {
-    let (&byte, rest) = block.split_first().ok_or(Fault::HeaderBlock)?;
+    let (&byte, rest) = block.split_first().ok_or(BAD_HEADERS)?;
     *block = rest;
     Ok(byte)
 }
@@ -108,7 +113,7 @@ fn next(block: &mut &[u8]) -> Result<u8, Failure> {
 fn string(block: &mut &[u8]) -> Result<Vec<u8>, Failure> {
     let huffman = block.first().is_some_and(|first| first & 0x80 != 0);
     let length = integer(block, 7)?;
-    let (text, rest) = block.split_at_checked(length).ok_or(Fault::HeaderBlock)?;
+    let (text, rest) = block.split_at_checked(length).ok_or(BAD_HEADERS)?;
     *block = rest;
     if huffman { huffman_decode(text) } else { Ok(text.to_vec()) }
 }
@@ -149,18 +154,18 @@ fn huffman_decode(text: &[u8]) -> Result<Vec<u8>, Failure> {
         length += 1;
         code = code << 1 | u32::from(bit);
         first <<= 1;
-        let count = u32::from(*COUNTS.get(length).ok_or(Fault::HeaderBlock)?);
+        let count = u32::from(*COUNTS.get(length).ok_or(BAD_HEADERS)?);
         if code < first + count {
             let same_length = |symbol: &usize| usize::from(CODE_LENGTHS[*symbol]) == length;
             let symbol = (0..CODE_LENGTHS.len()).filter(same_length).nth((code - first) as usize);
-            out.push(symbol.and_then(|symbol| symbol.try_into().ok()).ok_or(Fault::HeaderBlock)?);
+            out.push(symbol.and_then(|symbol| symbol.try_into().ok()).ok_or(BAD_HEADERS)?);
             (code, first, length) = (0, 0, 0);
         } else {
             first += count;
         }
     }
     // The rest is padding: fewer than eight bits, all of them ones.
-    if length < 8 && code == (1 << length) - 1 { Ok(out) } else { Err(Fault::HeaderBlock.into()) }
+    if length < 8 && code == (1 << length) - 1 { Ok(out) } else { Err(BAD_HEADERS) }
 }
 
 /// Appends a field as two strings, which are not Huffman-coded and enter no table.
@@ -228,7 +233,7 @@ mod tests {
             );
         }
         for hex in ["ff", "a8eb10649cbfff", "00", "fffffffc", "3fffffff", "ffffffff", "a8eb10649cbe"] {
-            assert_eq!(huffman_decode(&bytes(hex)), Err(Fault::HeaderBlock.into()), "{hex}");
+            assert_eq!(huffman_decode(&bytes(hex)), Err(BAD_HEADERS), "{hex}");
         }
     }
 
@@ -259,11 +264,16 @@ mod tests {
             b"\x3f\xe2\x1f",
             b"\x40\x01a\x7f\xff\xff\xff\xff\xff",
         ] {
-            assert_eq!(fields(block), Err(Fault::HeaderBlock.into()), "{}", block.escape_ascii());
+            assert_eq!(fields(block), Err(BAD_HEADERS), "{}", block.escape_ascii());
         }
-        assert_eq!(fields(b"\x88\x20"), Err(Doubt::LateTableSize.into()));
+        assert_eq!(fields(b"\x88\x20"), Err(Failure::SaysNothing("HPACK table size after a field")));
         for block in [&b"\xbe"[..], b"\x7f\x00\x00", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"] {
-            assert_eq!(fields(block), Err(Doubt::DynamicRow.into()), "{}", block.escape_ascii());
+            assert_eq!(
+                fields(block),
+                Err(Failure::SaysNothing("HPACK dynamic table, which was switched off")),
+                "{}",
+                block.escape_ascii()
+            );
         }
     }
 }

@@ -8,7 +8,7 @@ use super::redirect::{Redirect, resolve};
 use super::response;
 use crate::net::connection::{Connection, connect};
 use crate::net::endpoint::Endpoint;
-use crate::net::failure::{Doubt, Failure, Fault};
+use crate::net::failure::{CLOSED, Failure};
 use crate::net::url::HttpUrl;
 use crate::os::log::Bytes;
 use crate::text::USER_AGENT;
@@ -114,7 +114,7 @@ pub fn exchange(
                     continue;
                 }
                 Redirect::Follow { .. } => NotFollowed::SameHost(location, url),
-                Redirect::OtherScheme => return Err(Fault::LocationScheme.into()),
+                Redirect::OtherScheme => return Err(Failure::Unready("redirect to a scheme that is not http")),
                 Redirect::OtherHost => NotFollowed::OtherHost(location),
                 Redirect::Tls => NotFollowed::Tls(location),
             });
@@ -124,7 +124,7 @@ pub fn exchange(
         }
         return Ok(Answer { status: head.status, redirect });
     }
-    Err(Fault::Redirects.into())
+    Err(Failure::Unready("more than 9 redirects"))
 }
 
 fn request(method: Method, target: &[u8], host: &[u8], headers: &[Header]) -> Vec<u8> {
@@ -164,7 +164,7 @@ impl Response {
                 return Ok(head);
             }
             if self.ended {
-                return Err(Fault::Closed.into());
+                return Err(CLOSED);
             }
             self.more()?;
         }
@@ -179,7 +179,7 @@ impl Response {
 
     fn more(&mut self) -> Result<(), Failure> {
         if self.bytes.len() > RESPONSE_MAX {
-            return Err(Doubt::ResponseLength.into());
+            return Err(Failure::SaysNothing("more than 64 KiB without an end"));
         }
         self.ended = !self.connection.receive(&mut self.bytes)?;
         Ok(())

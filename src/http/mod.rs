@@ -3,6 +3,6 @@
 
 pub mod client;
 pub mod header;
-pub mod oneshot;
 pub mod redirect;
+pub mod request;
 pub mod response;

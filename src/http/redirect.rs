@@ -4,9 +4,11 @@
 use std::net::IpAddr;
 
 use crate::net::endpoint::Endpoint;
-use crate::net::failure::Fault;
+use crate::net::failure::Failure;
 use crate::net::url::{HTTP_PORT, HttpUrl, ip_address, percent_decode, port_number};
 use crate::text::{split_before, split_once};
+
+const BAD_LOCATION: Failure = Failure::Unready("malformed Location");
 
 /// What to do about a redirect.
 #[derive(Debug, PartialEq)]
@@ -29,15 +31,15 @@ pub enum Redirect {
 ///
 /// # Errors
 /// Why the Location is invalid.
-pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redirect, Fault> {
+pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redirect, Failure> {
     if location.iter().any(u8::is_ascii_control) {
-        return Err(Fault::Location);
+        return Err(BAD_LOCATION);
     }
     let (location, fragment) = split_once(location, b'#').unwrap_or((location, b""));
     let (scheme, rest) = split_scheme(location)?;
     let (path, query) = split_before(rest, b'?');
     if !is_encoded(fragment) {
-        return Err(Fault::Location);
+        return Err(BAD_LOCATION);
     }
 
     let opaque = scheme.is_some() && !path.starts_with(b"/"); // `mailto:…`
@@ -45,14 +47,14 @@ pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redire
         return Ok(Redirect::OtherHost);
     }
     if split_before(path, b'/').0.contains(&b':') {
-        return Err(Fault::Location);
+        return Err(BAD_LOCATION);
     }
     let (authority, path) = match path.strip_prefix(b"//") {
         Some(after) if scheme.is_some() || !after.starts_with(b"/") => split_before(after, b'/'),
         _ => (&b""[..], path),
     };
     if !is_encoded(path) {
-        return Err(Fault::Location);
+        return Err(BAD_LOCATION);
     }
     let path = &escaped_path(path);
     let is = |name: &[u8]| scheme.is_some_and(|s| s.eq_ignore_ascii_case(name));
@@ -81,7 +83,7 @@ pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redire
         if let Endpoint::Tcp(_, url_port) = &mut url.endpoint {
             *url_port = match port {
                 b"" => HTTP_PORT,
-                digits => port_number(digits).ok_or(Fault::LocationPort)?,
+                digits => port_number(digits).ok_or(Failure::Unready("Location with an invalid port"))?,
             };
         }
     }
@@ -94,28 +96,28 @@ fn is_encoded(text: &[u8]) -> bool {
 }
 
 /// Splits off the scheme: `getScheme` of Go's `net/url`.
-fn split_scheme(text: &[u8]) -> Result<(Option<&[u8]>, &[u8]), Fault> {
+fn split_scheme(text: &[u8]) -> Result<(Option<&[u8]>, &[u8]), Failure> {
     let end = text.iter().position(|b| !b.is_ascii_alphanumeric() && !b"+-.".contains(b));
     match end {
-        Some(0) if text[0] == b':' => Err(Fault::Location),
+        Some(0) if text[0] == b':' => Err(BAD_LOCATION),
         Some(end) if text[end] == b':' && text[0].is_ascii_alphabetic() => Ok((Some(&text[..end]), &text[end + 1..])),
         _ => Ok((None, text)),
     }
 }
 
 /// Returns the host without brackets and the port of `[USER@]HOST[:PORT]`. User information is checked, and not used.
-fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), Fault> {
+fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), Failure> {
     let (user, host) = match authority.iter().rposition(|&b| b == b'@') {
         Some(at) => (&authority[..at], &authority[at + 1..]),
         None => (&b""[..], authority),
     };
     let user_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(b);
     if !user.iter().all(user_byte) || !is_encoded(user) {
-        return Err(Fault::Location);
+        return Err(BAD_LOCATION);
     }
     let bracketed = host.starts_with(b"[");
     let port_at = if bracketed {
-        host.iter().rposition(|&b| b == b']').ok_or(Fault::Location)? + 1
+        host.iter().rposition(|&b| b == b']').ok_or(BAD_LOCATION)? + 1
     } else {
         let colon = |&b: &u8| b == b':';
         let at = if one_colon { host.iter().position(colon) } else { host.iter().rposition(colon) };
@@ -125,17 +127,17 @@ fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), Fa
     let port = match port {
         [] => port,
         [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => digits,
-        _ => return Err(Fault::Location),
+        _ => return Err(BAD_LOCATION),
     };
     if bracketed {
         // No URL of the command line has a zone (RFC 6874), so that the zone does not matter.
         let address = without_brackets(name);
         let address = address.windows(3).position(|w| w == b"%25").map_or(address, |zone| &address[..zone]);
         if !matches!(ip_address(address), Some(IpAddr::V6(_))) {
-            return Err(Fault::Location);
+            return Err(BAD_LOCATION);
         }
     } else if !name.iter().all(host_byte) || !host_escapes(name) {
-        return Err(Fault::Location);
+        return Err(BAD_LOCATION);
     }
     Ok((without_brackets(name), port))
 }

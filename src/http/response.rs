@@ -1,6 +1,6 @@
 //! HTTP/1 responses, read from bytes as the kubelet's prober reads them: `ReadResponse` of Go's `net/http`, and what it calls.
 
-use crate::net::failure::{Doubt, Failure, Fault};
+use crate::net::failure::Failure;
 use crate::text::{decimal, hex, is_token_byte, is_value_byte};
 
 /// How many bytes a response's head may have. The kubelet takes more.
@@ -16,6 +16,11 @@ const TRAILER_MAX: usize = 4096;
 const CHUNK_LINE_MAX: usize = 4096;
 /// How many bytes of chunked encoding may be something other than data, beyond what small chunks need: the same file.
 const CHUNK_EXCESS_MAX: u64 = 16 * 1024;
+
+const BAD_STATUS_LINE: Failure = Failure::Unready("malformed status line");
+const BAD_HEADER: Failure = Failure::Unready("malformed header");
+const BAD_CHUNK: Failure = Failure::Unready("malformed chunk");
+const LONG_HEAD: Failure = Failure::SaysNothing("head over 16 KiB");
 
 /// A response's head.
 #[derive(Debug, PartialEq)]
@@ -71,7 +76,7 @@ pub fn body(bytes: &[u8], head: &Head, limit: u64, ended: bool) -> Result<bool, 
         Framing::Close => ended || body.len() as u64 >= limit,
         Framing::Chunked => chunked(body, limit)?,
     };
-    if ended && !complete { Err(Fault::Body.into()) } else { Ok(complete) }
+    if ended && !complete { Err(Failure::Unready("body broken off")) } else { Ok(complete) }
 }
 
 /// Returns the first line without its LF or CRLF, and its length with it.
@@ -94,16 +99,16 @@ fn status_line(bytes: &[u8]) -> Result<Option<(u32, u8, usize)>, Failure> {
     const VERSION: &[u8] = b"HTTP/1.";
     let known = bytes.len().min(VERSION.len());
     if bytes[..known] != VERSION[..known] {
-        return Err(Fault::StatusLine.into()); // without waiting for a line end, which an HTTP/2 server may never send
+        return Err(BAD_STATUS_LINE); // without waiting for a line end, which an HTTP/2 server may never send
     }
     let Some((line, len)) = line(bytes).filter(|&(_, len)| len <= HEAD_MAX) else {
-        return if bytes.len() > HEAD_MAX { Err(Doubt::HeadLength.into()) } else { Ok(None) };
+        return if bytes.len() > HEAD_MAX { Err(LONG_HEAD) } else { Ok(None) };
     };
-    let Some([minor, b' ', rest @ ..]) = line.strip_prefix(VERSION) else { return Err(Fault::StatusLine.into()) };
+    let Some([minor, b' ', rest @ ..]) = line.strip_prefix(VERSION) else { return Err(BAD_STATUS_LINE) };
     let blanks = rest.iter().take_while(|&&b| b == b' ').count();
-    let ([a, b, c] | [a, b, c, b' ', ..]) = &rest[blanks..] else { return Err(Fault::StatusLine.into()) };
+    let ([a, b, c] | [a, b, c, b' ', ..]) = &rest[blanks..] else { return Err(BAD_STATUS_LINE) };
     if ![minor, a, b, c].iter().all(|digit| digit.is_ascii_digit()) {
-        return Err(Fault::StatusLine.into());
+        return Err(BAD_STATUS_LINE);
     }
     let status = [a, b, c].iter().fold(0, |n, &&digit| n * 10 + u32::from(digit - b'0'));
     Ok(Some((status, *minor - b'0', len)))
@@ -125,24 +130,24 @@ fn fields(bytes: &[u8], limit: usize) -> Result<Option<(Fields, usize)>, Failure
     let mut at = 0;
     loop {
         let Some((text, len)) = line(&bytes[at..]).filter(|&(_, len)| at + len <= limit) else {
-            return if bytes.len() > limit { Err(Doubt::HeadLength.into()) } else { Ok(None) };
+            return if bytes.len() > limit { Err(LONG_HEAD) } else { Ok(None) };
         };
         at += len;
         if let [b' ' | b'\t', ..] = text {
             if field.is_empty() {
-                return Err(Fault::Header.into());
+                return Err(BAD_HEADER);
             }
             field.push(b' ');
         } else {
             if !field.is_empty() {
-                fields.take(&field)?;
+                fields.apply(&field)?;
                 field.clear();
             }
             if text.is_empty() {
                 return Ok(Some((fields, at)));
             }
             if !text.contains(&b':') {
-                return Err(Fault::Header.into());
+                return Err(BAD_HEADER);
             }
         }
         field.extend_from_slice(trim(text));
@@ -150,18 +155,18 @@ fn fields(bytes: &[u8], limit: usize) -> Result<Option<(Fields, usize)>, Failure
 }
 
 impl Fields {
-    fn take(&mut self, field: &[u8]) -> Result<(), Failure> {
-        let colon = field.iter().position(|&b| b == b':').ok_or(Fault::Header)?;
+    fn apply(&mut self, field: &[u8]) -> Result<(), Failure> {
+        let colon = field.iter().position(|&b| b == b':').ok_or(BAD_HEADER)?;
         let (name, value) = (&field[..colon], trim(&field[colon + 1..]));
         // Go accepts a name with spaces in it. It is then a field that does not matter here.
         if name.is_empty() || !name.iter().all(|&b| is_token_byte(b) || b == b' ') || !value.iter().all(is_value_byte) {
-            return Err(Fault::Header.into());
+            return Err(BAD_HEADER);
         }
         if name.eq_ignore_ascii_case(b"location") && self.location.is_none() {
             self.location = Some(value.to_vec());
         } else if name.eq_ignore_ascii_case(b"content-length") {
             if self.content_length.get_or_insert_with(|| value.to_vec()) != value {
-                return Err(Fault::Lengths.into());
+                return Err(Failure::Unready("conflicting Content-Length"));
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.chunked = Some(self.chunked.is_none() && value.eq_ignore_ascii_case(b"chunked"));
@@ -172,11 +177,15 @@ impl Fields {
     /// Returns what ends the body: `readTransfer` in Go's `net/http/transfer.go`.
     fn framing(&self, status: u32, minor: u8) -> Result<Framing, Failure> {
         if self.chunked == Some(false) && minor > 0 {
-            return Err(Fault::TransferEncoding.into());
+            return Err(Failure::Unready("unsupported Transfer-Encoding"));
         }
         let length = match &self.content_length {
             None => None,
-            Some(digits) => Some(decimal(digits).filter(|&length| i64::try_from(length).is_ok()).ok_or(Fault::Length)?),
+            Some(digits) => Some(
+                decimal(digits)
+                    .filter(|&length| i64::try_from(length).is_ok())
+                    .ok_or(Failure::Unready("malformed Content-Length"))?,
+            ),
         };
         Ok(match length {
             _ if status < 200 || status == 204 || status == 304 => Framing::Length(0),
@@ -195,14 +204,14 @@ fn chunked(body: &[u8], limit: u64) -> Result<bool, Failure> {
     let mut excess: u64 = 0;
     loop {
         let Some(end) = rest.iter().take(CHUNK_LINE_MAX).position(|&b| b == b'\n') else {
-            return if rest.len() >= CHUNK_LINE_MAX { Err(Fault::Chunk.into()) } else { Ok(false) };
+            return if rest.len() >= CHUNK_LINE_MAX { Err(BAD_CHUNK) } else { Ok(false) };
         };
-        let line = rest[..end].strip_suffix(b"\r").filter(|line| !line.contains(&b'\r')).ok_or(Fault::Chunk)?;
+        let line = rest[..end].strip_suffix(b"\r").filter(|line| !line.contains(&b'\r')).ok_or(BAD_CHUNK)?;
         rest = &rest[end + 1..];
         let size = chunk_size(trim_end(line))?;
         excess = (excess + line.len() as u64 + 2).saturating_sub(size.saturating_mul(2).saturating_add(16));
         if excess > CHUNK_EXCESS_MAX {
-            return Err(Fault::ChunkExcess.into());
+            return Err(Failure::Unready("too much chunked encoding for its data"));
         }
         if size == 0 {
             return trailers(rest);
@@ -214,7 +223,7 @@ fn chunked(body: &[u8], limit: u64) -> Result<bool, Failure> {
         match usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size)) {
             None | Some((_, [] | [b'\r'])) => return Ok(false),
             Some((_, [b'\r', b'\n', after @ ..])) => rest = after,
-            Some(_) => return Err(Fault::Chunk.into()),
+            Some(_) => return Err(BAD_CHUNK),
         }
     }
 }
@@ -230,9 +239,9 @@ fn trim_end(mut text: &[u8]) -> &[u8] {
 fn chunk_size(line: &[u8]) -> Result<u64, Failure> {
     let digits = line.split(|&b| b == b';').next().unwrap_or_default();
     if digits.is_empty() || digits.len() > 16 {
-        return Err(Fault::Chunk.into());
+        return Err(BAD_CHUNK);
     }
-    digits.iter().try_fold(0, |size, &digit| Ok(size << 4 | u64::from(hex(digit).ok_or(Fault::Chunk)?)))
+    digits.iter().try_fold(0, |size, &digit| Ok(size << 4 | u64::from(hex(digit).ok_or(BAD_CHUNK)?)))
 }
 
 /// Returns true if the trailers after the last chunk are complete.
@@ -242,7 +251,7 @@ fn trailers(rest: &[u8]) -> Result<bool, Failure> {
     }
     let window = &rest[..rest.len().min(TRAILER_MAX)];
     if rest.len() < 2 || !window.windows(4).any(|w| w == b"\r\n\r\n") {
-        return if rest.len() > TRAILER_MAX { Err(Fault::Trailers.into()) } else { Ok(false) };
+        return if rest.len() > TRAILER_MAX { Err(Failure::Unready("trailers over 4 KiB")) } else { Ok(false) };
     }
     fields(rest, TRAILER_MAX).map(|trailers| trailers.is_some())
 }

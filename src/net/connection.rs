@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::endpoint::{Endpoint, Host};
-use super::failure::{Doubt, Failure};
+use super::failure::Failure;
 use crate::os::clock::poll_until;
 use crate::os::sys::{self, Errno};
 
@@ -27,7 +27,7 @@ pub fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Connection, Fa
         Endpoint::Tcp(Host::Ip(ip), port) => open_tcp(&tcp_address(*ip, *port), deadline),
         Endpoint::Tcp(Host::Localhost, port) => open_localhost(*port, deadline),
         Endpoint::Unix(path) => match open(&unix_address(path), deadline) {
-            Err(sys::EAGAIN) => return Err(Doubt::ListenQueue.into()),
+            Err(sys::EAGAIN) => return Err(Failure::SaysNothing("listen queue full")),
             other => other,
         },
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Reason, Verdict};
 use crate::grpc::health::{Call, SERVING, request, serving_status};
 use crate::net::connection::connect;
-use crate::net::failure::{Doubt, Failure, Fault};
+use crate::net::failure::{CLOSED, Failure};
 use crate::net::url::GrpcUrl;
 
 /// How many bytes a server may send before its answer is complete. HTTP/2 lets it send as many before the client must open its
@@ -27,7 +27,7 @@ fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
     while connection.receive(&mut bytes)? {
         received += bytes.len();
         if received > RESPONSE_MAX {
-            return Err(Doubt::CallLength.into());
+            return Err(Failure::SaysNothing("more than 64 KiB without an answer"));
         }
         if let Some(status) = call.receive(&bytes, &mut replies)? {
             return Ok(status);
@@ -36,5 +36,5 @@ fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
         bytes.clear();
         replies.clear();
     }
-    Err(Fault::Closed.into())
+    Err(CLOSED)
 }

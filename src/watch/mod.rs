@@ -134,7 +134,7 @@ impl fmt::Display for Reason {
 impl From<Failure> for Verdict {
     fn from(failure: Failure) -> Verdict {
         match failure {
-            Failure::Unready(_) => Verdict::answered(false, Reason::Failure(failure)),
+            Failure::Unready(_) | Failure::Status(..) => Verdict::answered(false, Reason::Failure(failure)),
             Failure::SaysNothing(_) | Failure::Local(_) => Verdict::unknown(Reason::Failure(failure)),
         }
     }

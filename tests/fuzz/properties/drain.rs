@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use drain_sleep::drain::{Drain, End, Finding, Held, Rules, Step};
+use drain_sleep::drain::{Drain, End, Finding, HeldBy, Rules, Step};
 
 use super::Bytes;
 
@@ -56,8 +56,8 @@ pub fn holds(input: &[u8]) {
                     |watch| findings.iter().skip(watch).step_by(watches).any(|finding: &Finding| finding.ready);
                 let never_ready = (0..watches).find(|&watch| !rules.assume_ready && !was_ready(watch));
                 match never_ready {
-                    Some(watch) => assert_eq!(held, Held::NeverReady { watch }),
-                    None => assert!(!matches!(held, Held::NeverReady { .. })),
+                    Some(watch) => assert_eq!(held, HeldBy::NeverReady { watch }),
+                    None => assert!(!matches!(held, HeldBy::NeverReady { .. })),
                 }
                 return;
             }
