@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+/// The default of `--min`. A drain lasts at least this long if the command line does not say otherwise.
+pub const DEFAULT_MIN: Duration = Duration::from_secs(5);
+
 /// The rules of one drain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {

@@ -7,13 +7,11 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::cli::duration::{FOREVER, Seconds};
+use crate::drain::DEFAULT_MIN;
 use crate::exit;
 use crate::os::clock::{elapsed, sleep_until};
 use crate::os::{log, sys};
-
-/// The default of `--min`. A drain lasts at least this long if the command line does not say otherwise.
-pub const DEFAULT_MIN: Duration = Duration::from_secs(5);
+use crate::text::{FOREVER, Seconds};
 
 /// How long the drain lasts at most, in milliseconds: 0 for `--check` and `--install`, `u64::MAX` for a drain without end.
 static DRAIN: AtomicU64 = AtomicU64::new(DEFAULT_MIN.as_millis() as u64);
@@ -50,7 +48,7 @@ pub fn arm() {
 }
 
 /// Sets how long the drain lasts, counted from its start, if a bug ends everything else: [`DEFAULT_MIN`] before that.
-pub fn drain_lasts(duration: Duration) {
+pub fn set_duration(duration: Duration) {
     DRAIN.store(duration.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 

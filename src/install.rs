@@ -10,9 +10,10 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use crate::cli::args::Opt;
 use crate::exit;
 use crate::failsafe;
-use crate::os::log::{self, Bytes};
+use crate::os::log;
 use crate::os::process;
 use crate::os::sys::{self, Errno};
+use crate::text::Bytes;
 
 const NAME: &str = "drain-sleep";
 /// Read and run by everyone, written by no one.

@@ -7,7 +7,7 @@
 //! 3. [`watch`]: what can be watched, one file and one match arm each.
 //! 4. [`http`], [`grpc`]: the protocols, judged from bytes. [`net`]: URLs, connections, the kernel's list of connections.
 //! 5. [`os`]: system calls, child processes, clock, log, memory. [`failsafe`]: what happens after a bug or a signal.
-//! 6. Beside the drain: [`install`] copies the program, [`exit`] has every exit status, [`text`] reads bytes.
+//! 6. Beside the drain: [`install`] copies the program, [`exit`] has every exit status, [`text`] reads and shows bytes, numbers and durations.
 //!
 //! Where to make a change:
 //!

@@ -17,6 +17,7 @@ use drain_sleep::cli::plan::Plan;
 use drain_sleep::os::log;
 use drain_sleep::os::memory::Memory;
 use drain_sleep::os::sys::{self, Errno};
+use drain_sleep::text::Bytes;
 use drain_sleep::{exit, failsafe, install, run};
 
 #[global_allocator]
@@ -33,7 +34,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     let arguments = unsafe { sys::arguments(argc, argv) };
     let arguments = arguments.leak();
     if let Some(duration) = args::durations(arguments) {
-        failsafe::drain_lasts(duration);
+        failsafe::set_duration(duration);
     }
     run(arguments)
 }
@@ -55,11 +56,11 @@ fn run(arguments: &[&[u8]]) -> ! {
         at_once(&args, arguments);
     }
     let plan = Plan::new(&args);
-    failsafe::drain_lasts(plan.as_ref().map_or_else(|fallback| fallback.sleep, |plan| plan.rules.duration));
+    failsafe::set_duration(plan.as_ref().map_or_else(|fallback| fallback.sleep, |plan| plan.rules.duration));
     if let Some(path) = args.value(Opt::LogFile)
         && let Err(error) = log::to_file(path)
     {
-        log::error(format_args!("cannot log to {}: {}", log::Bytes(path), Errno::from(error)));
+        log::error(format_args!("cannot log to {}: {}", Bytes(path), Errno::from(error)));
     }
     sys::exit(match &plan {
         Ok(plan) => run::drain(plan),
@@ -69,7 +70,7 @@ fn run(arguments: &[&[u8]]) -> ! {
 
 /// `--check` and `--install`, which drain nothing, so that a mistake ends them at once.
 fn at_once(args: &Args, arguments: &[&[u8]]) -> ! {
-    failsafe::drain_lasts(Duration::ZERO);
+    failsafe::set_duration(Duration::ZERO);
     let mut plan = None;
     if args.mentions_drain() || !args.mistakes.is_empty() {
         match Plan::new(args) {
@@ -82,7 +83,7 @@ fn at_once(args: &Args, arguments: &[&[u8]]) -> ! {
         if !args.has(Opt::Check) {
             sys::exit(install::install(path, arguments));
         }
-        status = print(format_args!("installing to '{}'\n", log::Bytes(path)));
+        status = print(format_args!("installing to '{}'\n", Bytes(path)));
     }
     if let Some(plan) = &plan {
         status = status.max(print(format_args!("{plan}\n")));

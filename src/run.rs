@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::cli::duration::Seconds;
 use crate::cli::plan::{Fallback, Plan};
 use crate::drain::{Drain, End, HeldBy, Rules, Step};
 use crate::exit;
 use crate::http::request;
 use crate::os::clock::{elapsed, sleep_until};
 use crate::os::log;
+use crate::text::Seconds;
 use crate::watch::{Checker, Verdict, Watch};
 
 /// How many changes of a watch's verdict are logged. One that changes more often would fill the log.

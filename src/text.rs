@@ -1,4 +1,7 @@
-//! Text in URLs and protocols: bytes, and numbers in digits.
+//! Text, in and out: numbers in digits, what a header may have, and how the log shows bytes and durations.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 /// The `User-Agent` of all requests: RFC 9110 section 10.1.5.
 pub const USER_AGENT: &str = concat!("drain-sleep/", env!("CARGO_PKG_VERSION"));
@@ -53,6 +56,46 @@ pub fn is_value_byte(byte: &u8) -> bool {
     *byte == b'\t' || !byte.is_ascii_control()
 }
 
+/// Shows bytes of an argument or a server. Those that are not printable ASCII are escaped, on stdout too. After 200 bytes the
+/// text is cut, so that the line has room for what it says about it.
+pub struct Bytes<'a>(pub &'a [u8]);
+
+const SHOWN_MAX: usize = 200;
+
+impl fmt::Display for Bytes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for &byte in self.0.iter().take(SHOWN_MAX) {
+            match byte {
+                b' '..=b'~' => f.write_char(char::from(byte))?,
+                _ => write!(f, "\\x{byte:02x}")?,
+            }
+        }
+        f.write_str(if self.0.len() > SHOWN_MAX { "..." } else { "" })
+    }
+}
+
+/// `infinity`: later than any deadline.
+pub const FOREVER: Duration = Duration::MAX;
+
+/// Shows a duration in seconds, to the millisecond: `90s`, `0.5s`, `infinity`.
+pub struct Seconds(pub Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == FOREVER {
+            return f.write_str("infinity");
+        }
+        u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX).fmt(f)?; // 136 years
+        let mut millis = self.0.subsec_millis();
+        f.write_str(if millis > 0 { "." } else { "" })?;
+        while millis > 0 {
+            (millis / 100).fmt(f)?;
+            millis = millis % 100 * 10;
+        }
+        f.write_str("s")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +121,15 @@ mod tests {
         {
             assert_eq!(signed(text.as_bytes()), text.parse().ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn shown() {
+        for (nanos, text) in
+            [(0, "0s"), (20_000_000_000, "20s"), (500_000_000, "0.5s"), (1_050_000_000, "1.05s"), (999_999, "0s")]
+        {
+            assert_eq!(Seconds(Duration::from_nanos(nanos)).to_string(), text);
+        }
+        assert_eq!(Seconds(FOREVER).to_string(), "infinity");
     }
 }

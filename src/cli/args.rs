@@ -8,8 +8,7 @@ use super::duration::{Sum, is_bare_number, unquoted};
 use super::options::{Found, find};
 pub use super::options::{Help, Opt};
 use super::variables::{self, Environment, expand};
-use crate::os::log::Bytes;
-use crate::text::split_before;
+use crate::text::{Bytes, split_before};
 
 /// One thing that is wrong with a command line.
 #[derive(Clone, Copy, Debug, PartialEq)]

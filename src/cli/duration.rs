@@ -3,16 +3,12 @@
 //! humantime reads the units. It gets one number with one unit at a time, without white space: it would skip a space inside a
 //! number (`0.5 500ms` as 550 µs), and several numbers whose sum is too large can make it panic.
 
-use std::fmt;
 use std::time::Duration;
 
-use crate::text::{decimal, split_once};
+use crate::text::{FOREVER, decimal, split_once};
 
 /// The longest finite drain. Nothing in Kubernetes waits this long, so that more is most likely a typo.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// `infinity`: later than any deadline.
-pub const FOREVER: Duration = Duration::MAX;
 
 /// Why a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -165,25 +161,6 @@ fn with_unit(text: &[u8], unit: usize) -> Result<Duration, Error> {
     }
 }
 
-/// Shows a duration in seconds, to the millisecond: `90s`, `0.5s`, `infinity`.
-pub struct Seconds(pub Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == FOREVER {
-            return f.write_str("infinity");
-        }
-        u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX).fmt(f)?; // 136 years
-        let mut millis = self.0.subsec_millis();
-        f.write_str(if millis > 0 { "." } else { "" })?;
-        while millis > 0 {
-            (millis / 100).fmt(f)?;
-            millis = millis % 100 * 10;
-        }
-        f.write_str("s")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,15 +278,5 @@ mod tests {
             assert!(sum.add(text.as_bytes()).and(sum.cap()).is_err(), "{text}");
             assert_eq!(sum.0, counts.map(Duration::from_secs), "{text}");
         }
-    }
-
-    #[test]
-    fn shown() {
-        for (nanos, text) in
-            [(0, "0s"), (20_000_000_000, "20s"), (500_000_000, "0.5s"), (1_050_000_000, "1.05s"), (999_999, "0s")]
-        {
-            assert_eq!(Seconds(Duration::from_nanos(nanos)).to_string(), text);
-        }
-        assert_eq!(Seconds(FOREVER).to_string(), "infinity");
     }
 }

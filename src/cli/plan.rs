@@ -4,14 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use super::args::{Args, Mistake, Mistakes, Opt};
-use super::duration::{Seconds, Sum};
-use crate::drain::Rules;
-use crate::failsafe::DEFAULT_MIN;
+use super::duration::Sum;
+use crate::drain::{DEFAULT_MIN, Rules};
 use crate::http::client::Method;
 use crate::http::header::{self, HOST, Header};
 use crate::http::request::Request;
 use crate::net::url::port_number;
-use crate::text::decimal;
+use crate::text::{Seconds, decimal};
 use crate::watch::{Target, Watch};
 
 /// The shortest `--period`, `--timeout` and `--idle-after`.

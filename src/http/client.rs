@@ -10,8 +10,7 @@ use crate::net::connection::{Connection, connect};
 use crate::net::endpoint::Endpoint;
 use crate::net::failure::{CLOSED, Failure};
 use crate::net::url::HttpUrl;
-use crate::os::log::Bytes;
-use crate::text::USER_AGENT;
+use crate::text::{Bytes, USER_AGENT};
 
 /// How many requests lead to one answer: nine redirects and the answer. `RedirectChecker` in the kubelet's
 /// `pkg/probe/http/http.go`.

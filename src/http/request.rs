@@ -8,7 +8,7 @@ use super::header::Header;
 use crate::net::endpoint::Endpoint;
 use crate::net::failure::Failure;
 use crate::net::url::HttpUrl;
-use crate::os::log::Bytes;
+use crate::text::Bytes;
 
 /// One request.
 #[derive(Debug)]

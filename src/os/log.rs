@@ -160,27 +160,10 @@ impl fmt::Write for Line {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Shows bytes of an argument or a server. Those that are not printable ASCII are escaped, on stdout too. After 200 bytes the
-/// text is cut, so that the line has room for what it says about it.
-pub struct Bytes<'a>(pub &'a [u8]);
-
-const SHOWN_MAX: usize = 200;
-
-impl fmt::Display for Bytes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &byte in self.0.iter().take(SHOWN_MAX) {
-            match byte {
-                b' '..=b'~' => f.write_char(char::from(byte))?,
-                _ => write!(f, "\\x{byte:02x}")?,
-            }
-        }
-        f.write_str(if self.0.len() > SHOWN_MAX { "..." } else { "" })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Bytes;
 
     fn line(message: fmt::Arguments) -> String {
         let mut line = Line::new();

@@ -19,7 +19,7 @@ use crate::net::endpoint::Endpoint;
 use crate::net::failure::Failure;
 use crate::net::inet_diag;
 use crate::net::url::{self, GrpcUrl, HttpUrl};
-use crate::os::log::Bytes;
+use crate::text::Bytes;
 
 /// A target and how it was typed.
 #[derive(Debug)]

@@ -210,7 +210,7 @@ fn a_panic_sleeps_what_is_left() {
     const CHILD: &str = "DRAIN_SLEEP_TEST_PANICS";
     if std::env::var_os(CHILD).is_some() {
         drain_sleep::failsafe::arm();
-        drain_sleep::failsafe::drain_lasts(Duration::from_millis(700));
+        drain_sleep::failsafe::set_duration(Duration::from_millis(700));
         panic!("on purpose\nin two lines");
     }
     let name = "failsafe::a_panic_sleeps_what_is_left";

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use drain_sleep::cli::args::{self, Args};
-use drain_sleep::cli::duration::{FOREVER, LONGEST, Seconds, Sum, unquoted};
+use drain_sleep::cli::duration::{LONGEST, Sum, unquoted};
 use drain_sleep::cli::plan::Plan;
 use drain_sleep::http::client::Method;
+use drain_sleep::text::{FOREVER, Seconds};
 use drain_sleep::watch::Target;
 
 use super::url::write;

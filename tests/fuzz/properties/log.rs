@@ -4,7 +4,8 @@ use std::io::{PipeReader, Read, pipe};
 use std::os::fd::AsRawFd;
 use std::sync::{LazyLock, Mutex};
 
-use drain_sleep::os::log::{self, Bytes};
+use drain_sleep::os::log;
+use drain_sleep::text::Bytes;
 
 const LINE_MAX: usize = 1024;
 const SHOWN_MAX: usize = 200;
