@@ -10,17 +10,21 @@ use std::time::Duration;
 
 // The kernel's numbers, which are the same on x86_64 and aarch64: include/uapi/asm-generic/{errno,poll,signal,fcntl}.h and
 // include/linux/socket.h.
+pub const EPERM: Errno = Errno(1);
 pub const ENOENT: Errno = Errno(2);
 pub const EINTR: Errno = Errno(4);
 pub const EBADF: Errno = Errno(9);
 pub const ECHILD: Errno = Errno(10);
 pub const EAGAIN: Errno = Errno(11);
+pub const EACCES: Errno = Errno(13);
 pub const EEXIST: Errno = Errno(17);
 pub const ENOTDIR: Errno = Errno(20);
 pub const EINVAL: Errno = Errno(22);
 pub const EPIPE: Errno = Errno(32);
 pub const ELOOP: Errno = Errno(40);
 pub const EPROTOTYPE: Errno = Errno(91);
+pub const EPROTONOSUPPORT: Errno = Errno(93);
+pub const EOPNOTSUPP: Errno = Errno(95);
 pub const EAFNOSUPPORT: Errno = Errno(97);
 pub const EADDRNOTAVAIL: Errno = Errno(99);
 pub const ENETUNREACH: Errno = Errno(101);
@@ -55,7 +59,6 @@ pub const O_NONBLOCK: i32 = 0o4000;
 const O_PATH: i32 = 0o10_000_000;
 pub const O_CLOEXEC: i32 = 0o2_000_000;
 
-pub const AF_UNSPEC: u16 = 0;
 pub const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
 pub const AF_INET6: u16 = 10;

@@ -2,7 +2,8 @@
 //!
 //! A new kind of watch is a file here and an arm in each match on [`Target`], which the compiler then names. Look too at what
 //! `cli::plan` says of [`Target::Idle`] alone, and at the fuzzer's properties. [`Target::parse`] reads a URL's scheme; an option of its
-//! own belongs into `cli`. A check must be back by its deadline: what may block in the kernel goes into an `os::process::Child`.
+//! own belongs into `cli`. A check must be back by its deadline. Where the kernel itself may block it, the timer that ends every drain
+//! a second after DURATION is what ends it.
 
 mod accept;
 mod grpc;
