@@ -4,7 +4,7 @@
 //! HTTP/2 is RFC 9113; gRPC over it is `doc/PROTOCOL-HTTP2.md` in the grpc repository; the service is `grpc.health.v1`.
 
 use super::hpack::{self, BAD_HEADERS};
-use crate::net::failure::Failure;
+use crate::net::failure::{BUSY, Failure};
 use crate::text::{USER_AGENT, is_value_byte, signed};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -24,6 +24,12 @@ const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
+
+// Statuses of a call: `doc/statuscodes.md` in the grpc repository. A missing one counts as UNKNOWN, as in grpc-go.
+const OK: u32 = 0;
+const UNKNOWN: u32 = 2;
+const DEADLINE_EXCEEDED: u32 = 4;
+const RESOURCE_EXHAUSTED: u32 = 8;
 
 const FRAME_HEAD: usize = 9;
 /// Bytes before a gRPC message: one says whether it is compressed, four give its length.
@@ -221,6 +227,7 @@ impl Call {
         }
         if !self.answered && !fields.is_grpc {
             return Err(match fields.status {
+                Some(status) if BUSY.contains(&status) => Failure::Busy("not gRPC, HTTP status", status),
                 Some(status) => Failure::Status("not gRPC, HTTP status", status),
                 None => Failure::Unready("not gRPC, no status"),
             });
@@ -229,12 +236,11 @@ impl Call {
             (false, false) => self.answered = true,
             (true, false) => return Err(Failure::Unready("gRPC headers in mid-stream")),
             (_, true) => {
-                // grpc-go counts a missing status as 2, UNKNOWN.
-                let grpc_status = fields.grpc_status.unwrap_or(2);
-                if grpc_status != 0 {
-                    return Err(Failure::Status("gRPC status", grpc_status));
-                }
-                return response(&self.message).map(Some).ok_or(Failure::Unready("malformed gRPC message"));
+                return match fields.grpc_status.unwrap_or(UNKNOWN) {
+                    OK => response(&self.message).map(Some).ok_or(Failure::Unready("malformed gRPC message")),
+                    status @ (DEADLINE_EXCEEDED | RESOURCE_EXHAUSTED) => Err(Failure::Busy("gRPC status", status)),
+                    status => Err(Failure::Status("gRPC status", status)),
+                };
             }
         }
         Ok(None)

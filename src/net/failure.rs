@@ -11,11 +11,17 @@ pub enum Failure {
     Unready(&'static str),
     /// The app answers with a bad status, which the log names after these words. This is evidence.
     Status(&'static str, u32),
+    /// The app answers with a status that says that it is slow, or asked too often. This says nothing.
+    Busy(&'static str, u32),
     /// The app is slow or busy, or answers with more than our limits allow. A healthy app may do that, so it says nothing.
     SaysNothing(&'static str),
     /// A failure on our side: no descriptor, port, memory or permission. It says nothing about the app.
     Local(Errno),
 }
+
+/// HTTP statuses that say no more than that a server is slow, or asked too often: Request Timeout and Gateway Timeout (RFC 9110
+/// sections 15.5.9 and 15.6.5), Too Many Requests (RFC 6585 section 4). A rate limit may be reached by our own checks.
+pub const BUSY: [u32; 3] = [408, 429, 504];
 
 /// The connection ended before an answer was complete.
 pub const CLOSED: Failure = Failure::Unready("connection closed");
@@ -24,7 +30,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Unready(words) | Failure::SaysNothing(words) => f.write_str(words),
-            Failure::Status(words, status) => write!(f, "{words} {status}"),
+            Failure::Status(words, status) | Failure::Busy(words, status) => write!(f, "{words} {status}"),
             Failure::Local(error) => error.fmt(f),
         }
     }

@@ -136,7 +136,9 @@ impl From<Failure> for Verdict {
     fn from(failure: Failure) -> Verdict {
         match failure {
             Failure::Unready(_) | Failure::Status(..) => Verdict::answered(false, Reason::Failure(failure)),
-            Failure::SaysNothing(_) | Failure::Local(_) => Verdict::unknown(Reason::Failure(failure)),
+            Failure::SaysNothing(_) | Failure::Busy(..) | Failure::Local(_) => {
+                Verdict::unknown(Reason::Failure(failure))
+            }
         }
     }
 }

@@ -39,6 +39,9 @@ fn answers() {
         ("HELLO ANSWER", "ready (SERVING)"),
         ("HELLO HEAD SAYS(\\x08\\x02) TRAILERS", "unready (NOT_SERVING)"),
         ("HELLO HEAD SERVING END([grpc-status=13])", "unready (gRPC status 13)"),
+        ("HELLO HEAD END([grpc-status=4])", "not known (gRPC status 4)"),
+        ("HELLO HEAD END([grpc-status=8])", "not known (gRPC status 8)"),
+        ("HELLO HEADERS([:status=429])", "not known (not gRPC, HTTP status 429)"),
         ("HELLO PUSH_PROMISE(\\0\\0\\0\\x02)", "not known (server push, which was switched off)"),
         ("HELLO", TIMED_OUT),
         (

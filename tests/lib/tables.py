@@ -6,7 +6,7 @@ from rows import ROOT
 
 READY, UNREADY, NOT_KNOWN = "ready", "unready", "not known"
 
-# What is slow, or too much for the program, says nothing here. The kubelet fails what is slow.
+# What is slow, busy, or too much for the program, says nothing here. The kubelet fails what is slow or busy.
 SAYS_NOTHING = {
     "more must come",
     "head over 16 KiB",
@@ -14,6 +14,8 @@ SAYS_NOTHING = {
     "server push, which was switched off",
     "HPACK table size after a field",
     "HPACK dynamic table, which was switched off",
+    *("408", "429", "504", "gRPC status 4", "gRPC status 8"),
+    *("not gRPC, HTTP status 408", "not gRPC, HTTP status 429", "not gRPC, HTTP status 504"),
 }
 
 
