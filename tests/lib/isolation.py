@@ -1,6 +1,7 @@
 """Namespaces and control groups of a run's own: what happens in them ends with them, even when the run is killed."""
 
 import concurrent.futures
+import contextlib
 import ctypes
 import fcntl
 import functools
@@ -18,56 +19,65 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def run_isolated(inside):
-    """Call inside(cgroup) in a child that is the first process of its own PID namespace, and return its exit status.
+def isolate():
+    """Go on in a child that is the first process of its own PID namespace. The parent stays outside, and ends as the child does.
 
     The kernel kills a PID namespace together with its first process, and mounts and network devices go away with the
     last process in their namespace: no container, shim or mount can be left behind. Only control groups have no such
     owner, so they are removed here: ours at the end, and those of runs that were killed before they could do it.
+    $DRAIN_SLEEP_CGROUP names ours.
     """
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, lambda number, _: sys.exit(128 + number))
     for group in {path.name for hierarchy in hierarchies() for path in hierarchy.glob(f"{PREFIX}*")}:
         remove_cgroup(group, only_if_abandoned=True)
 
-    group = f"{PREFIX}{os.getpid()}"
+    os.environ["DRAIN_SLEEP_CGROUP"] = group = f"{PREFIX}{os.getpid()}"
     locks = create_cgroup(group)
     unshare(CLONE_NEWPID)  # of the children: a process cannot change its own
     child = os.fork()
     if child == 0:
-        os._exit(run_as_first_process(inside, group))
+        become_first_process()
+        return
     try:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    except SystemExit:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        raise
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     finally:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it has ended, unless a signal ended us
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
         remove_cgroup(group)
         for lock in locks:
             os.close(lock)
 
 
-def run_as_first_process(inside, group):
+def become_first_process():
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    unshare(CLONE_NEWNS | CLONE_NEWNET)
+    os.setsid()  # a terminal's ^C is for the parent, which ends everything at once
+    for command in (
+        "mount --make-rprivate /",
+        "mount -t proc proc /proc",
+        # All that the cluster writes goes here, where nobody else sees it; the kubelet links to logs in /var/log.
+        "mount -t tmpfs tmpfs /run",
+        "mount -t tmpfs tmpfs /var/log",
+        "ip link set lo up",
+    ):
+        subprocess.run(command.split(), check=True)
+
+
+def run_isolated(inside):
+    """Call inside(cgroup) in namespaces of its own, and return its exit status."""
     try:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        unshare(CLONE_NEWNS | CLONE_NEWNET)
-        os.setsid()  # a terminal's ^C is for the parent, which ends everything at once
-        for command in (
-            "mount --make-rprivate /",
-            "mount -t proc proc /proc",
-            # All that the cluster writes goes here, where nobody else sees it; the kubelet links to logs in /var/log.
-            "mount -t tmpfs tmpfs /run",
-            "mount -t tmpfs tmpfs /var/log",
-            "ip link set lo up",
-        ):
-            subprocess.run(command.split(), check=True)
-        return inside(group)
+        isolate()
+    except SystemExit as ended:
+        return ended.code
+    try:
+        status = inside(os.environ["DRAIN_SLEEP_CGROUP"])
     except BaseException:
         traceback.print_exc()
-        return 1
-    finally:
-        sys.stdout.flush()  # which os._exit does not do
+        status = 1
+    sys.stdout.flush()  # which os._exit does not do
+    os._exit(status)
 
 
 def unshare(namespaces):
@@ -89,6 +99,12 @@ def in_own_network(act):
             thread.submit(run).result()
 
     return isolated
+
+
+def enter(namespace):
+    """Enter a network namespace, given as an open file."""
+    if libc.setns(namespace.fileno(), CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns(2)")
 
 
 def create_cgroup(group):

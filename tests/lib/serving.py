@@ -1,15 +1,38 @@
-"""Servers that say bytes, at a Unix or a TCP socket, and remember who came and what they said."""
+"""A server that says bytes, at a Unix or a TCP socket, and remembers who came and what they said."""
 
 import contextlib
 import socket
 import threading
+import time
+
+RESET = object()  # a step of an answer: reset the connection
+HOLD = object()  # a step of an answer: say no more, but keep the connection open
+
+
+def http(status=200, body=b"", **fields):
+    """An answer over HTTP."""
+    lines = [f"HTTP/1.1 {status} x", f"Content-Length: {len(body)}", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin1") + body
+
+
+def by_path(answers):
+    """Answers a request by its path: with bytes, or with steps, of which a number is a wait of so many seconds. What is not in
+    `answers` is 503."""
+
+    def answer(talk):
+        path = talk.request().split(b" ")[1].decode("latin1")
+        talk.go(answers.get(path, http(503)))
+
+    return answer
 
 
 class Server:
-    """Calls `answer(conversation)` for each connection, in a thread of its own. Port 0 is one that is free."""
+    """Answers each connection in a thread of its own: by calling `answer(conversation)`, or with these bytes or steps, after a
+    request. Without an answer, it leaves connections in its queue. Port 0 is one that is free."""
 
     def __init__(self, answer=None, *, path=None, host="127.0.0.1", port=0, backlog=128):
-        self.answer = answer
+        self.answer = answer if callable(answer) else lambda talk: talk.request() and talk.go(answer)
+        self.answers = answer is not None
         self.connections = 0
         self.requests = []
         self.path = path
@@ -23,7 +46,7 @@ class Server:
             self.host, self.port = self.listener.getsockname()[:2]
 
     def __enter__(self):
-        if self.answer:
+        if self.answers:
             threading.Thread(target=self.serve, daemon=True).start()
         return self
 
@@ -67,6 +90,19 @@ class Conversation:
     def say(self, *parts):
         for part in parts:
             self.socket.sendall(part)
+
+    def go(self, steps):
+        """Say bytes, or go through steps, and then end the conversation."""
+        for step in steps if isinstance(steps, (tuple, list)) else [steps]:
+            if step is RESET:
+                return self.reset()
+            if step is HOLD:
+                return self.hold()
+            if isinstance(step, bytes):
+                self.say(step)
+            else:
+                time.sleep(step)
+        return self.end()
 
     def flood(self, part):
         """Say it again and again, until the client has gone."""
