@@ -15,8 +15,8 @@
 //!   `tests/it/cli.rs` and `tidy.rs` count them, and `tests/fuzz/dictionaries/line` lists them.
 //! - A kind of watch: a file in `watch/`, and an arm in each match on `Target` in `watch/mod.rs`, which says more.
 //! - When to end: `drain.rs` decides, and `HeldBy` there says what kept the drain from ending early.
-//! - A log line: `run.rs` has the first and last line and each change. The words in brackets are `Reason` in
-//!   `watch/mod.rs`. The words of a failure stand where it is raised.
+//! - A log line: `run.rs` has the first and last line and each change. The words in brackets stand in the file of that kind of
+//!   watch, and those of a failure where it is raised.
 
 #![deny(unsafe_code)]
 

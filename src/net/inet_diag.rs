@@ -19,6 +19,7 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const INET_DIAG_INFO: u16 = 2;
 
+const TCP_ESTABLISHED: u8 = 1;
 const TCP_SYN_RECV: u8 = 3;
 const TCP_FIN_WAIT1: u8 = 4;
 const TCP_FIN_WAIT2: u8 = 5;
@@ -31,7 +32,7 @@ const TCP_CLOSING: u8 = 11;
 const TCP_MAX_STATES: u8 = 13;
 
 /// The states to ask for: all in which the app may still receive or send.
-pub const STATES: u32 = ((1 << TCP_MAX_STATES) - 2) & !(1 << TCP_FIN_WAIT2 | 1 << TCP_TIME_WAIT | 1 << TCP_CLOSE);
+const STATES: u32 = ((1 << TCP_MAX_STATES) - 2) & !(1 << TCP_TIME_WAIT | 1 << TCP_CLOSE);
 
 const MESSAGE_HEAD: usize = 16;
 /// A message head and `struct inet_diag_req`.
@@ -45,35 +46,26 @@ const ENTRY_LOCAL_PORT: usize = 4;
 const ENTRY_RECEIVE_QUEUE: usize = 56;
 const ENTRY_SEND_QUEUE: usize = 60;
 const ATTRIBUTE_HEAD: usize = 4;
-/// `tcpi_last_data_sent` and `tcpi_last_data_recv` in `struct tcp_info`: milliseconds ago.
+/// `tcpi_last_data_sent` and `tcpi_last_data_recv` in `struct tcp_info`: milliseconds ago, or since the connection was made.
 const INFO_LAST_SENT: usize = 44;
 const INFO_LAST_RECEIVED: usize = 52;
+/// `tcpi_data_segs_in` and `tcpi_data_segs_out`: how many segments have had data.
+const INFO_SEGMENTS_RECEIVED: usize = 152;
+const INFO_SEGMENTS_SENT: usize = 156;
 
-/// Makes a request for the sockets, IPv4 and IPv6, whose local port is `port`. The kernel goes through its connections once.
-pub fn request(port: u16) -> Vec<u8> {
-    const INFO: u8 = 1 << (INET_DIAG_INFO - 1);
-    let mut out = Vec::new();
-    out.extend((REQUEST as u32).to_ne_bytes());
-    out.extend(TCPDIAG_GETSOCK.to_ne_bytes());
-    out.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-    out.extend([0; 8]); // a number for the reply, which has no other beside it, and the kernel's address
-    // `struct inet_diag_req`
-    out.extend([0, 0, 0, INFO]);
-    out.extend(port.to_be_bytes());
-    out.extend([0; SOCKET_ID - 2]);
-    out.extend(STATES.to_ne_bytes());
-    out.extend([0; 4]); // which the kernel does not read
-    out
-}
+/// Why a connection is busy, as the log says it. If several hold, the first one counts.
+pub const REASONS: [&str; 5] = ["opening", "unread bytes", "not taken by the client", "unanswered", "moving"];
 
 /// What is going on at a port.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Activity {
+    port: u16,
+    idle_after: Duration,
     pub listening: bool,
     /// Connections in states that count.
     pub open: u32,
-    /// How many of the open ones are busy.
-    pub busy: u32,
+    /// How many of the open ones are busy, for each of [`REASONS`].
+    pub busy: [u32; REASONS.len()],
 }
 
 /// Why there is no list.
@@ -102,6 +94,7 @@ impl Error {
 impl fmt::Display for Error {
     /// Names what an operator can look for on the node.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the kernel does not list connections: ")?;
         let (words, errno) = match *self {
             // Without inet_diag the kernel says EOPNOTSUPP, with it and without tcp_diag ENOENT.
             Error::Refused(errno @ (ENOENT | EOPNOTSUPP)) => {
@@ -120,11 +113,37 @@ impl fmt::Display for Error {
 }
 
 impl Activity {
+    /// Of a port of which nothing is known yet. A connection is idle once it has been silent for `idle_after`.
+    pub fn new(port: u16, idle_after: Duration) -> Activity {
+        Activity { port, idle_after, listening: false, open: 0, busy: [0; REASONS.len()] }
+    }
+
+    /// Makes the request for the port's sockets, IPv4 and IPv6. The kernel goes through its connections once.
+    pub fn request(&self) -> Vec<u8> {
+        const INFO: u8 = 1 << (INET_DIAG_INFO - 1);
+        let mut out = Vec::new();
+        out.extend((REQUEST as u32).to_ne_bytes());
+        out.extend(TCPDIAG_GETSOCK.to_ne_bytes());
+        out.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+        out.extend([0; 8]); // a number for the reply, which has no other beside it, and the kernel's address
+        // `struct inet_diag_req`
+        out.extend([0, 0, 0, INFO]);
+        out.extend(self.port.to_be_bytes());
+        out.extend([0; SOCKET_ID - 2]);
+        out.extend(STATES.to_ne_bytes());
+        out.extend([0; 4]); // which the kernel does not read
+        out
+    }
+
+    pub fn is_busy(&self) -> bool {
+        self.busy != [0; REASONS.len()]
+    }
+
     /// Takes in one datagram, which has whole messages. Returns true if it was the last one of the reply.
     ///
     /// # Errors
     /// Why there is no list.
-    pub fn receive(&mut self, mut bytes: &[u8], port: u16, idle_after: Duration) -> Result<bool, Error> {
+    pub fn receive(&mut self, mut bytes: &[u8]) -> Result<bool, Error> {
         while !bytes.is_empty() {
             let length = u32_at(bytes, 0)? as usize;
             let message =
@@ -137,44 +156,71 @@ impl Activity {
                     _ if kind == NLMSG_ERROR => return Err(Error::Malformed),
                     _ => return Ok(true),
                 },
-                TCPDIAG_GETSOCK => self.entry(&message[MESSAGE_HEAD..], port, idle_after)?,
+                TCPDIAG_GETSOCK => self.entry(&message[MESSAGE_HEAD..])?,
                 _ => {}
             }
         }
         Ok(false)
     }
 
-    fn entry(&mut self, entry: &[u8], port: u16, idle_after: Duration) -> Result<(), Error> {
+    fn entry(&mut self, entry: &[u8]) -> Result<(), Error> {
         let (fixed, attributes) = entry.split_at_checked(ENTRY).ok_or(Error::Malformed)?;
-        if fixed[ENTRY_LOCAL_PORT..][..2] != port.to_be_bytes() {
+        if fixed[ENTRY_LOCAL_PORT..][..2] != self.port.to_be_bytes() {
             return Ok(());
         }
+        let info = attribute(attributes, INET_DIAG_INFO)?;
         match fixed[ENTRY_STATE] {
             TCP_LISTEN => self.listening = true,
-            TCP_FIN_WAIT2 | TCP_TIME_WAIT | TCP_CLOSE => {}
+            TCP_TIME_WAIT | TCP_CLOSE => {}
+            // The app has closed it. If it had only shut its own side, the kernel would still have the whole socket.
+            TCP_FIN_WAIT2 if info.is_none() => {}
             state => {
                 self.open += 1;
-                self.busy += u32::from(is_busy(state, fixed, attributes, idle_after)?);
+                if let Some(reason) = why_busy(state, fixed, info, self.idle_after)? {
+                    self.busy[reason] += 1;
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Returns true if a connection is being opened, has bytes queued, or has moved data within `idle_after`.
-fn is_busy(state: u8, fixed: &[u8], attributes: &[u8], idle_after: Duration) -> Result<bool, Error> {
+/// Says in a few words what makes the port busy, or how many connections it has.
+impl fmt::Display for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let open = self.open;
+        if self.is_busy() {
+            let busy: u32 = self.busy.iter().sum();
+            let commonest = (0..REASONS.len()).rev().max_by_key(|&reason| self.busy[reason]).unwrap_or_default();
+            write!(f, "{busy} of {open} connections: {}", REASONS[commonest])
+        } else {
+            write!(f, "{open} open{}", if self.listening { "" } else { ", nothing listens" })
+        }
+    }
+}
+
+/// Returns which of [`REASONS`] makes a connection busy, if any. `info` is a `struct tcp_info`.
+fn why_busy(state: u8, fixed: &[u8], info: Option<&[u8]>, idle_after: Duration) -> Result<Option<usize>, Error> {
     // A FIN has a sequence number, so that the kernel counts it as a byte in the queues of both sides.
     let fin_received = u32::from(matches!(state, TCP_CLOSE_WAIT | TCP_LAST_ACK | TCP_CLOSING));
     let fin_sent = u32::from(matches!(state, TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSING));
     let unread = u32_at(fixed, ENTRY_RECEIVE_QUEUE)?.saturating_sub(fin_received);
     let untaken = u32_at(fixed, ENTRY_SEND_QUEUE)?.saturating_sub(fin_sent);
-    if state == TCP_SYN_RECV || unread > 0 || untaken > 0 {
-        return Ok(true);
-    }
-    // If the kernel does not tell the times, data may have moved.
-    let Some(info) = attribute(attributes, INET_DIAG_INFO)? else { return Ok(true) };
-    let ago = u32_at(info, INFO_LAST_SENT)?.min(u32_at(info, INFO_LAST_RECEIVED)?);
-    Ok(Duration::from_millis(ago.into()) < idle_after)
+    let (unanswered, moving) = match info {
+        Some(info) => {
+            let (sent, received) = (u32_at(info, INFO_LAST_SENT)?, u32_at(info, INFO_LAST_RECEIVED)?);
+            let has_asked = u32_at(info, INFO_SEGMENTS_RECEIVED)? > 0;
+            // Both times are those of the kernel's ticks. A request and its answer may have come in the same one.
+            let has_answered = received >= sent && u32_at(info, INFO_SEGMENTS_SENT)? > 0;
+            let can_answer = matches!(state, TCP_ESTABLISHED | TCP_CLOSE_WAIT);
+            let moving = Duration::from_millis(sent.min(received).into()) < idle_after;
+            (can_answer && has_asked && !has_answered, moving)
+        }
+        // If the kernel does not tell the times, data may have moved.
+        None => (false, true),
+    };
+    let holds = [state == TCP_SYN_RECV, unread > 0, untaken > 0, unanswered, moving];
+    Ok(holds.into_iter().position(|holds| holds))
 }
 
 /// Returns the payload of an attribute: rtnetlink(7).
@@ -219,17 +265,17 @@ mod tests {
         lines.map(|(_, hex)| bytes(hex)).collect()
     }
 
-    fn tally(datagrams: &[Vec<u8>], idle_after: Duration) -> Result<(Activity, bool), Error> {
-        let mut activity = Activity::default();
+    fn tally(datagrams: &[Vec<u8>], idle_after: Duration) -> Result<(String, bool), Error> {
+        let mut activity = Activity::new(PORT, idle_after);
         let mut done = false;
         for datagram in datagrams {
-            done = activity.receive(datagram, PORT, idle_after)?;
+            done = activity.receive(datagram)?;
         }
-        Ok((activity, done))
+        Ok((activity.to_string(), done))
     }
 
-    fn activity(open: u32, busy: u32) -> Result<(Activity, bool), Error> {
-        Ok((Activity { listening: true, open, busy }, true))
+    fn says(words: &str) -> Result<(String, bool), Error> {
+        Ok((words.to_string(), true))
     }
 
     /// An entry of the first datagram: the listener's is number 0.
@@ -243,18 +289,22 @@ mod tests {
     #[test]
     fn recorded_replies() {
         const LONG: Duration = Duration::from_secs(60);
-        for (name, idle_after, open, busy) in [
-            ("listen", IDLE_AFTER, 0, 0),
-            ("unread", IDLE_AFTER, 2, 2),
-            ("unread", Duration::ZERO, 2, 1),
-            ("idle", IDLE_AFTER, 2, 0),
-            ("idle", LONG, 2, 2),
+        for (name, idle_after, words) in [
+            ("listen", IDLE_AFTER, "0 open"),
+            ("unread", IDLE_AFTER, "2 of 2 connections: unread bytes"),
+            ("unread", Duration::ZERO, "1 of 2 connections: unread bytes"),
+            ("unanswered", IDLE_AFTER, "1 of 2 connections: unanswered"),
+            ("unanswered", LONG, "2 of 2 connections: unanswered"),
+            ("idle", IDLE_AFTER, "2 open"),
+            ("idle", LONG, "2 of 2 connections: moving"),
             // A FIN that the server has not read does not count as a byte.
-            ("fin", IDLE_AFTER, 2, 0),
-            ("closed", IDLE_AFTER, 0, 0),
-            ("time-wait", IDLE_AFTER, 0, 0),
+            ("fin", IDLE_AFTER, "2 open"),
+            ("half-closed", IDLE_AFTER, "1 open"),
+            ("half-closed", LONG, "1 of 1 connections: moving"),
+            ("closed", IDLE_AFTER, "0 open"),
+            ("time-wait", IDLE_AFTER, "0 open"),
         ] {
-            assert_eq!(tally(&recorded(name), idle_after), activity(open, busy), "{name} {idle_after:?}");
+            assert_eq!(tally(&recorded(name), idle_after), says(words), "{name} {idle_after:?}");
         }
     }
 
@@ -262,65 +312,111 @@ mod tests {
     #[test]
     fn the_request() {
         let head = [&76_u32.to_ne_bytes()[..], &18_u16.to_ne_bytes(), &0x301_u16.to_ne_bytes(), &[0; 8]].concat();
-        let (rest_of_id, states) = ([0; 46], 0b1_1111_0001_1110_u32.to_ne_bytes());
+        let (rest_of_id, states) = ([0; 46], 0b1_1111_0011_1110_u32.to_ne_bytes());
         assert_eq!(
-            request(PORT),
+            Activity::new(PORT, IDLE_AFTER).request(),
             [&head[..], &[0, 0, 0, 2], &PORT.to_be_bytes(), &rest_of_id, &states, &[0; 4]].concat()
         );
     }
 
+    /// Sets some fields of an entry, and tells what the port is then.
+    fn with(name: &str, fields: &[(usize, &[u8])]) -> String {
+        let mut datagrams = recorded(name);
+        let entry = entry(&mut datagrams[0], SPEAKER);
+        for (at, bytes) in fields {
+            entry[*at..][..bytes.len()].copy_from_slice(bytes);
+        }
+        tally(&datagrams, IDLE_AFTER).unwrap().0
+    }
+
     #[test]
     fn states_and_queues() {
-        for (state, receive_queue, send_queue, counts) in [
-            (1, 0, 0, (2, 0)),
-            (1, 1, 0, (2, 1)),
-            (1, 0, 1, (2, 1)),
-            (2, 0, 0, (2, 0)),
-            (TCP_SYN_RECV, 0, 0, (2, 1)),
-            (TCP_FIN_WAIT1, 0, 1, (2, 0)),
-            (TCP_FIN_WAIT1, 0, 2, (2, 1)),
-            (TCP_FIN_WAIT1, 1, 1, (2, 1)),
-            (TCP_FIN_WAIT2, 1, 1, (1, 0)),
-            (TCP_TIME_WAIT, 1, 1, (1, 0)),
-            (TCP_CLOSE, 1, 1, (1, 0)),
-            (TCP_CLOSE_WAIT, 1, 0, (2, 0)),
-            (TCP_CLOSE_WAIT, 2, 0, (2, 1)),
-            (TCP_CLOSE_WAIT, 0, 1, (2, 1)),
-            (TCP_LAST_ACK, 1, 1, (2, 0)),
-            (TCP_LAST_ACK, 1, 2, (2, 1)),
-            (TCP_CLOSING, 1, 1, (2, 0)),
-            (TCP_CLOSING, 2, 1, (2, 1)),
+        const UNREAD: &str = "1 of 2 connections: unread bytes";
+        const UNTAKEN: &str = "1 of 2 connections: not taken by the client";
+        for (state, receive_queue, send_queue, words) in [
+            (TCP_ESTABLISHED, 0, 0, "2 open"),
+            (TCP_ESTABLISHED, 1, 0, UNREAD),
+            (TCP_ESTABLISHED, 0, 1, UNTAKEN),
+            (TCP_ESTABLISHED, 1, 1, UNREAD),
+            (2, 0, 0, "2 open"),
+            (TCP_SYN_RECV, 0, 0, "1 of 2 connections: opening"),
+            (TCP_FIN_WAIT1, 0, 1, "2 open"),
+            (TCP_FIN_WAIT1, 0, 2, UNTAKEN),
+            (TCP_FIN_WAIT1, 1, 1, UNREAD),
+            (TCP_FIN_WAIT2, 0, 0, "2 open"),
+            (TCP_FIN_WAIT2, 1, 0, UNREAD),
+            (TCP_TIME_WAIT, 1, 1, "1 open"),
+            (TCP_CLOSE, 1, 1, "1 open"),
+            (TCP_CLOSE_WAIT, 1, 0, "2 open"),
+            (TCP_CLOSE_WAIT, 2, 0, UNREAD),
+            (TCP_CLOSE_WAIT, 0, 1, UNTAKEN),
+            (TCP_LAST_ACK, 1, 1, "2 open"),
+            (TCP_LAST_ACK, 1, 2, UNTAKEN),
+            (TCP_CLOSING, 1, 1, "2 open"),
+            (TCP_CLOSING, 2, 1, UNREAD),
         ] {
-            let mut datagrams = recorded("idle");
-            let entry = entry(&mut datagrams[0], SPEAKER);
-            entry[ENTRY_STATE] = state;
-            entry[ENTRY_RECEIVE_QUEUE..][..4].copy_from_slice(&u32::to_ne_bytes(receive_queue));
-            entry[ENTRY_SEND_QUEUE..][..4].copy_from_slice(&u32::to_ne_bytes(send_queue));
-            assert_eq!(
-                tally(&datagrams, IDLE_AFTER),
-                activity(counts.0, counts.1),
-                "{state} {receive_queue} {send_queue}"
-            );
+            let (unread, untaken) = (u32::to_ne_bytes(receive_queue), u32::to_ne_bytes(send_queue));
+            let fields: [(usize, &[u8]); 3] =
+                [(ENTRY_STATE, &[state]), (ENTRY_RECEIVE_QUEUE, &unread), (ENTRY_SEND_QUEUE, &untaken)];
+            assert_eq!(with("idle", &fields), words, "{state} {receive_queue} {send_queue}");
         }
+    }
+
+    /// Where the second client's `struct tcp_info` begins in its entry.
+    fn info_at() -> usize {
+        let mut datagrams = recorded("idle");
+        let entry = entry(&mut datagrams[0], SPEAKER);
+        let mut at = ENTRY;
+        while u16_at(entry, at + 2) != Ok(INET_DIAG_INFO) {
+            at += usize::from(u16_at(entry, at).unwrap()).next_multiple_of(4);
+        }
+        at + ATTRIBUTE_HEAD
+    }
+
+    #[test]
+    fn times_and_segments() {
+        const UNANSWERED: &str = "1 of 2 connections: unanswered";
+        for (state, last_sent, last_received, received, sent, words) in [
+            (TCP_ESTABLISHED, 9000, 9000, 1, 1, "2 open"),
+            (TCP_ESTABLISHED, 9004, 9000, 1, 1, UNANSWERED),
+            (TCP_ESTABLISHED, 9000, 9004, 1, 1, "2 open"),
+            (TCP_ESTABLISHED, 9000, 9000, 1, 0, UNANSWERED),
+            (TCP_ESTABLISHED, 9000, 9000, 0, 0, "2 open"),
+            (TCP_ESTABLISHED, 9004, 9000, 0, 0, "2 open"),
+            (TCP_ESTABLISHED, 9000, 9000, 0, 1, "2 open"),
+            (TCP_ESTABLISHED, 2999, 2999, 1, 1, "1 of 2 connections: moving"),
+            (TCP_CLOSE_WAIT, 9004, 9000, 1, 1, UNANSWERED),
+            (TCP_FIN_WAIT1, 9004, 9000, 1, 1, "2 open"),
+            (TCP_FIN_WAIT2, 9004, 9000, 1, 1, "2 open"),
+            (TCP_LAST_ACK, 9004, 9000, 1, 1, "2 open"),
+        ] {
+            let number = |at: usize, value: u32| (info_at() + at, value.to_ne_bytes());
+            let numbers = [
+                number(INFO_LAST_SENT, last_sent),
+                number(INFO_LAST_RECEIVED, last_received),
+                number(INFO_SEGMENTS_RECEIVED, received),
+                number(INFO_SEGMENTS_SENT, sent),
+            ];
+            let mut fields: Vec<(usize, &[u8])> = numbers.iter().map(|(at, bytes)| (*at, &bytes[..])).collect();
+            fields.push((ENTRY_STATE, std::slice::from_ref(&state)));
+            let row = (state, last_sent, last_received, received, sent);
+            assert_eq!(with("idle", &fields), words, "{row:?}");
+        }
+        // Without times, data may have moved.
+        assert_eq!(with("idle", &[(info_at() - 2, &[99])]), "1 of 2 connections: moving");
     }
 
     #[test]
     fn other_ports_do_not_count() {
-        let mut datagrams = recorded("unread");
-        entry(&mut datagrams[0], SPEAKER)[ENTRY_LOCAL_PORT] ^= 1;
-        assert_eq!(tally(&datagrams, Duration::ZERO), activity(1, 0));
+        let other = [PORT.to_be_bytes()[0], PORT.to_be_bytes()[1] ^ 1];
+        assert_eq!(with("unanswered", &[(ENTRY_LOCAL_PORT, &other)]), "1 open");
     }
 
     #[test]
-    fn missing_times_count_as_busy() {
-        let mut datagrams = recorded("idle");
-        let mut at = ENTRY;
-        let entry = entry(&mut datagrams[0], SPEAKER);
-        while u16_at(entry, at + 2) != Ok(INET_DIAG_INFO) {
-            at += usize::from(u16_at(entry, at).unwrap()).next_multiple_of(4);
-        }
-        entry[at + 2] = 99;
-        assert_eq!(tally(&datagrams, IDLE_AFTER), activity(2, 1));
+    fn the_commonest_reason() {
+        let says = |busy| Activity { open: 9, busy, ..Activity::new(PORT, IDLE_AFTER) }.to_string();
+        assert_eq!(says([0, 1, 0, 2, 1]), "4 of 9 connections: unanswered");
+        assert_eq!(says([0, 2, 0, 0, 2]), "4 of 9 connections: unread bytes");
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Reason, Verdict};
+use super::Verdict;
 use crate::net::connection::connect;
 use crate::net::endpoint::Endpoint;
 use crate::net::failure::Failure;
 
 pub fn check(endpoint: &Endpoint, deadline: Duration) -> Result<Verdict, Failure> {
     connect(endpoint, deadline)?;
-    Ok(Verdict::answered(true, Reason::Words("accepts connections")))
+    Ok(Verdict::answered(true, Box::new("accepts connections")))
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Reason, Verdict};
+use super::Verdict;
 use crate::http::client::{Method, Read, exchange};
 use crate::http::header::Header;
 use crate::net::failure::{BUSY, Failure};
@@ -12,8 +12,8 @@ use crate::net::url::HttpUrl;
 pub fn check(url: &HttpUrl, headers: &[Header], deadline: Duration) -> Result<Verdict, Failure> {
     let answer = exchange(Method::Get, url, headers, Read::Body, deadline)?;
     if BUSY.contains(&answer.status) {
-        return Ok(Verdict::unknown(Reason::Answer(answer)));
+        return Ok(Verdict::unknown(Box::new(answer)));
     }
     let is_ready = (200..400).contains(&answer.status);
-    Ok(Verdict::answered(is_ready, Reason::Answer(answer)))
+    Ok(Verdict::answered(is_ready, Box::new(answer)))
 }

@@ -3,10 +3,10 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::{Reason, Verdict};
+use super::Verdict;
 use crate::drain::Finding;
 use crate::net::connection::wait;
-use crate::net::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG, request};
+use crate::net::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG};
 use crate::os::clock::elapsed;
 use crate::os::sys::{self, AF_NETLINK, POLLIN, SOCK_RAW};
 
@@ -23,36 +23,32 @@ pub struct TcpDiag {
 
 pub fn check(tcp_diag: &mut TcpDiag, port: u16, idle_after: Duration, deadline: Duration) -> Verdict {
     if let Some(error) = tcp_diag.refused {
-        return Verdict::unknown(Reason::NoList(error));
+        return Verdict::unknown(Box::new(error));
     }
     match activity(port, idle_after, deadline) {
-        Ok(activity) => judge(&activity),
-        Err(Error::Refused(sys::ETIMEDOUT)) => Verdict::unknown(Reason::Words("timed out")),
+        Ok(activity) => {
+            let finding = Finding { ready: activity.listening, drained: !activity.is_busy() };
+            let word = if activity.is_busy() { "busy" } else { "idle" };
+            Verdict { finding, word, reason: Box::new(activity) }
+        }
+        Err(Error::Refused(sys::ETIMEDOUT)) => Verdict::unknown(Box::new("timed out")),
         Err(error) => {
             tcp_diag.refused = error.is_final().then_some(error);
-            Verdict::unknown(Reason::NoList(error))
+            Verdict::unknown(Box::new(error))
         }
     }
-}
-
-fn judge(activity: &Activity) -> Verdict {
-    let Activity { listening, open, busy } = *activity;
-    let drained = busy == 0;
-    let reason = if drained { Reason::Idle(open, listening) } else { Reason::Busy(busy, open) };
-    let word = if drained { "idle" } else { "busy" };
-    Verdict { finding: Finding { ready: listening, drained }, word, reason }
 }
 
 /// Asks the kernel. The first request on a node may wait until modprobe has loaded tcp_diag, whatever the deadline: only a fatal
 /// signal ends that, such as the one that ends every drain that lasts too long.
 fn activity(port: u16, idle_after: Duration, deadline: Duration) -> Result<Activity, Error> {
     let socket = sys::new_socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)?;
-    sys::write_all(socket.as_raw_fd(), &request(port))?;
+    let mut activity = Activity::new(port, idle_after);
+    sys::write_all(socket.as_raw_fd(), &activity.request())?;
     let mut buffer = vec![0; BUFFER];
-    let mut activity = Activity::default();
     loop {
         let count = receive(&socket, &mut buffer, deadline)?;
-        if activity.receive(&buffer[..count], port, idle_after)? {
+        if activity.receive(&buffer[..count])? {
             return Ok(activity);
         }
     }

@@ -14,11 +14,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::drain::Finding;
-use crate::http::client::Answer;
 use crate::http::header::Header;
 use crate::net::endpoint::Endpoint;
 use crate::net::failure::Failure;
-use crate::net::inet_diag;
 use crate::net::url::{self, GrpcUrl, HttpUrl};
 use crate::text::Bytes;
 
@@ -84,30 +82,18 @@ pub struct Verdict {
     pub finding: Finding,
     /// The finding in a word or two. A change of it is logged.
     pub word: &'static str,
-    pub reason: Reason,
-}
-
-/// Why a verdict is what it is.
-pub enum Reason {
-    Words(&'static str),
-    Answer(Answer),
-    Failure(Failure),
-    /// How many connections are busy, and how many are open.
-    Busy(u32, u32),
-    /// How many connections are open, and whether anything listens.
-    Idle(u32, bool),
-    /// Why the kernel does not list connections.
-    NoList(inet_diag::Error),
+    /// Why, in the words of that kind of watch.
+    pub reason: Box<dyn fmt::Display>,
 }
 
 impl Verdict {
     /// The check shows whether the app is ready.
-    fn answered(ready: bool, reason: Reason) -> Verdict {
+    fn answered(ready: bool, reason: Box<dyn fmt::Display>) -> Verdict {
         Verdict { finding: Finding { ready, drained: !ready }, word: if ready { "ready" } else { "unready" }, reason }
     }
 
     /// The check shows neither: it could not be made, or the app is slow or busy.
-    fn unknown(reason: Reason) -> Verdict {
+    fn unknown(reason: Box<dyn fmt::Display>) -> Verdict {
         Verdict { finding: Finding { ready: false, drained: false }, word: "not known", reason }
     }
 }
@@ -118,27 +104,11 @@ impl fmt::Display for Verdict {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Words(words) => f.write_str(words),
-            Reason::Answer(answer) => answer.fmt(f),
-            Reason::Failure(failure) => failure.fmt(f),
-            Reason::Busy(busy, open) => write!(f, "{busy} of {open} connections"),
-            Reason::Idle(open, true) => write!(f, "{open} open"),
-            Reason::Idle(open, false) => write!(f, "{open} open, nothing listens"),
-            Reason::NoList(error) => write!(f, "the kernel does not list connections: {error}"),
-        }
-    }
-}
-
 impl From<Failure> for Verdict {
     fn from(failure: Failure) -> Verdict {
         match failure {
-            Failure::Unready(_) | Failure::Status(..) => Verdict::answered(false, Reason::Failure(failure)),
-            Failure::SaysNothing(_) | Failure::Busy(..) | Failure::Local(_) => {
-                Verdict::unknown(Reason::Failure(failure))
-            }
+            Failure::Unready(_) | Failure::Status(..) => Verdict::answered(false, Box::new(failure)),
+            Failure::SaysNothing(_) | Failure::Busy(..) | Failure::Local(_) => Verdict::unknown(Box::new(failure)),
         }
     }
 }
