@@ -6,15 +6,15 @@ use std::time::Duration;
 use super::header::{HOST, Header};
 use super::redirect::{Redirect, resolve};
 use super::response;
-use crate::net::connection::{Connection, connect};
+use crate::net::connection::Connection;
 use crate::net::endpoint::Endpoint;
-use crate::net::failure::{CLOSED, Failure};
+use crate::net::failure::{CLOSED, Failure, TIMED_OUT};
 use crate::net::url::HttpUrl;
+use crate::os::sys::PollFd;
 use crate::text::{Bytes, USER_AGENT};
 
-/// How many requests lead to one answer: nine redirects and the answer. `RedirectChecker` in the kubelet's
-/// `pkg/probe/http/http.go`.
-const REQUESTS_MAX: usize = 10;
+/// How many redirects may lead to an answer: `RedirectChecker` in the kubelet's `pkg/probe/http/http.go`.
+const REDIRECTS_MAX: usize = 9;
 /// How many bytes a server may send on one connection before there is a verdict.
 const RESPONSE_MAX: usize = 64 * 1024;
 
@@ -70,60 +70,170 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Sends a request, follows redirects, and returns the final answer by `deadline`, a time since the start of the drain. A POST
-/// follows only 307 and 308, with a POST.
-///
-/// # Errors
 /// Why there is no answer that counts.
-pub fn exchange(
-    method: Method,
-    url: &HttpUrl,
-    headers: &[Header],
-    read: Read,
-    deadline: Duration,
-) -> Result<Answer, Failure> {
-    let mut custom_host = headers.iter().find(|header| header.is(HOST)).map(|header| header.value);
-    // The URL of a Unix socket names no host, so that the Host header takes its place.
-    let first_host = match (&url.endpoint, custom_host) {
-        (Endpoint::Unix(_), Some(host)) => host,
-        _ => &url.authority,
-    };
-    let mut url = url.clone();
-    for _ in 0..REQUESTS_MAX {
-        let host = custom_host.unwrap_or(&url.authority);
-        let mut connection = connect(&url.endpoint, deadline)?;
-        connection.send(&request(method, &url.target, host, headers))?;
-        let mut response = Response { connection, bytes: Vec::new(), ended: false };
-        let mut head = response.head()?;
-        let mut redirect = None;
-        if matches!(head.status, 301 | 302 | 303 | 307 | 308) {
-            let location = head.location.take().unwrap_or_default();
-            redirect = Some(match resolve(&mut url, first_host, &location)? {
-                _ if location.is_empty() => NotFollowed::Nowhere,
-                Redirect::Follow { absolute } if method == Method::Get || matches!(head.status, 307 | 308) => {
-                    // The body of a redirect may be broken, but it must not stall.
-                    if read == Read::Body
-                        && !head.announces_more_than(response::REDIRECT_BODY_MAX)
-                        && let Err(failure @ Failure::SaysNothing(_)) =
-                            response.body(&head, response::REDIRECT_BODY_MAX)
-                    {
-                        return Err(failure);
-                    }
-                    custom_host = custom_host.filter(|_| !absolute);
-                    continue;
-                }
-                Redirect::Follow { .. } => NotFollowed::SameHost(location, url),
-                Redirect::OtherScheme => return Err(Failure::Unready("redirect to a scheme that is not http")),
-                Redirect::OtherHost => NotFollowed::OtherHost(location),
-                Redirect::Tls => NotFollowed::Tls(location),
-            });
-        }
-        if read == Read::Body {
-            response.body(&head, response::BODY_MAX)?;
-        }
-        return Ok(Answer { status: head.status, redirect });
+#[derive(Clone, Copy, Debug)]
+pub enum Error {
+    /// The connection failed before there was an answer.
+    Connection(Failure),
+    /// There was an answer, but it is malformed, too long, or a redirect that cannot be followed.
+    Answer(Failure),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        Error::Answer(failure)
     }
-    Err(Failure::Unready("more than 9 redirects"))
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        match error {
+            Error::Connection(failure) | Error::Answer(failure) => failure,
+        }
+    }
+}
+
+/// A request, the redirects that it leads to, and the answer as far as it has come.
+pub struct Exchange<'a> {
+    method: Method,
+    headers: &'a [Header<'a>],
+    read: Read,
+    /// The user's Host header, until a redirect names another host.
+    custom_host: Option<&'a [u8]>,
+    /// The host that redirects may lead to.
+    first_host: &'a [u8],
+    redirects: usize,
+    url: HttpUrl,
+    connection: Connection,
+    unsent: Vec<u8>,
+    received: Vec<u8>,
+    /// The server has ended the stream.
+    ended: bool,
+}
+
+impl<'a> Exchange<'a> {
+    /// Makes an exchange that has not begun. `headers` go with every request.
+    pub fn new(method: Method, url: &'a HttpUrl, headers: &'a [Header<'a>], read: Read) -> Exchange<'a> {
+        let custom_host = headers.iter().find(|header| header.is(HOST)).map(|header| header.value);
+        // The URL of a Unix socket names no host, so that the Host header takes its place.
+        let first_host = match (&url.endpoint, custom_host) {
+            (Endpoint::Unix(_), Some(host)) => host,
+            _ => &url.authority,
+        };
+        Exchange {
+            method,
+            headers,
+            read,
+            custom_host,
+            first_host,
+            redirects: 0,
+            url: url.clone(),
+            connection: Connection::new(&url.endpoint),
+            unsent: request(method, &url.target, custom_host.unwrap_or(&url.authority), headers),
+            received: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// Sends the request, follows redirects, and returns the final answer by `deadline`, a time since the start of the drain. A
+    /// POST follows only 307 and 308, with a POST. After [`TIMED_OUT`](crate::net::failure::TIMED_OUT) it may be called again, and
+    /// goes on where it was.
+    ///
+    /// # Errors
+    /// Why there is no answer that counts.
+    pub fn advance(&mut self, deadline: Duration) -> Result<Answer, Error> {
+        loop {
+            self.connection.open(deadline).map_err(Error::Connection)?;
+            self.connection.send(&mut self.unsent, deadline).map_err(Error::Connection)?;
+            let mut head = self.head(deadline)?;
+            let mut redirect = None;
+            if matches!(head.status, 301 | 302 | 303 | 307 | 308) {
+                let location = head.location.take().unwrap_or_default();
+                let mut next = self.url.clone();
+                redirect = Some(match resolve(&mut next, self.first_host, &location)? {
+                    _ if location.is_empty() => NotFollowed::Nowhere,
+                    Redirect::Follow { absolute } if self.method == Method::Get || matches!(head.status, 307 | 308) => {
+                        self.skip_redirect(&head, deadline)?;
+                        self.custom_host = self.custom_host.filter(|_| !absolute);
+                        self.follow(next)?;
+                        continue;
+                    }
+                    Redirect::Follow { .. } => NotFollowed::SameHost(location, next),
+                    Redirect::OtherScheme => {
+                        return Err(Failure::Unready("redirect to a scheme that is not http").into());
+                    }
+                    Redirect::OtherHost => NotFollowed::OtherHost(location),
+                    Redirect::Tls => NotFollowed::Tls(location),
+                });
+            }
+            if self.read == Read::Body {
+                self.body(&head, response::BODY_MAX, deadline)?;
+            }
+            return Ok(Answer { status: head.status, redirect });
+        }
+    }
+
+    /// Reads the body of a redirect. It may be broken, but it must not stall.
+    fn skip_redirect(&mut self, head: &response::Head, deadline: Duration) -> Result<(), Error> {
+        if self.read == Read::Head || head.announces_more_than(response::REDIRECT_BODY_MAX) {
+            return Ok(());
+        }
+        match self.body(head, response::REDIRECT_BODY_MAX, deadline) {
+            Err(error) if matches!(error.into(), Failure::SaysNothing(_)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn follow(&mut self, url: HttpUrl) -> Result<(), Failure> {
+        self.redirects += 1;
+        if self.redirects > REDIRECTS_MAX {
+            return Err(Failure::Unready("more than 9 redirects"));
+        }
+        self.connection = Connection::new(&url.endpoint);
+        self.unsent = request(self.method, &url.target, self.custom_host.unwrap_or(&url.authority), self.headers);
+        self.received.clear();
+        self.ended = false;
+        self.url = url;
+        Ok(())
+    }
+
+    fn head(&mut self, deadline: Duration) -> Result<response::Head, Error> {
+        loop {
+            if let Some(head) = response::head(&self.received)? {
+                return Ok(head);
+            }
+            if self.ended {
+                return Err(Error::Connection(CLOSED));
+            }
+            self.receive(deadline)?;
+        }
+    }
+
+    fn body(&mut self, head: &response::Head, limit: u64, deadline: Duration) -> Result<(), Error> {
+        while !response::body(&self.received, head, limit, self.ended)? {
+            self.receive(deadline)?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, deadline: Duration) -> Result<(), Error> {
+        if self.received.len() > RESPONSE_MAX {
+            return Err(Failure::SaysNothing("more than 64 KiB without an end").into());
+        }
+        self.ended = !self.connection.receive(&mut self.received, deadline).map_err(Error::Connection)?;
+        Ok(())
+    }
+
+    /// Returns what to poll before it advances, or before more is dropped. There is nothing to poll if nothing more will come.
+    pub fn polled(&self) -> Option<PollFd> {
+        self.connection.polled(!self.unsent.is_empty()).filter(|_| !self.ended)
+    }
+
+    /// Drops what has come after the answer, and waits for nothing. The connection stays open.
+    pub fn drop_rest(&mut self) {
+        self.received.clear();
+        self.ended |= !matches!(self.connection.receive(&mut self.received, Duration::ZERO), Ok(true) | Err(TIMED_OUT));
+    }
 }
 
 fn request(method: Method, target: &[u8], host: &[u8], headers: &[Header]) -> Vec<u8> {
@@ -147,42 +257,6 @@ fn request(method: Method, target: &[u8], host: &[u8], headers: &[Header]) -> Ve
     }
     request.extend_from_slice(b"\r\n");
     request
-}
-
-/// A response as it comes in.
-struct Response {
-    connection: Connection,
-    bytes: Vec<u8>,
-    ended: bool,
-}
-
-impl Response {
-    fn head(&mut self) -> Result<response::Head, Failure> {
-        loop {
-            if let Some(head) = response::head(&self.bytes)? {
-                return Ok(head);
-            }
-            if self.ended {
-                return Err(CLOSED);
-            }
-            self.more()?;
-        }
-    }
-
-    fn body(&mut self, head: &response::Head, limit: u64) -> Result<(), Failure> {
-        while !response::body(&self.bytes, head, limit, self.ended)? {
-            self.more()?;
-        }
-        Ok(())
-    }
-
-    fn more(&mut self) -> Result<(), Failure> {
-        if self.bytes.len() > RESPONSE_MAX {
-            return Err(Failure::SaysNothing("more than 64 KiB without an end"));
-        }
-        self.ended = !self.connection.receive(&mut self.bytes)?;
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::client::{Answer, Method, NotFollowed, Read, exchange};
+use super::client::{Answer, Exchange, Method, NotFollowed, Read};
 use super::header::Header;
 use crate::net::endpoint::Endpoint;
 use crate::net::failure::Failure;
@@ -61,7 +61,8 @@ impl fmt::Display for Error {
 /// told to drain. The exception is 302 or 303 to the same host after a POST: the app has done what was asked, and shows where to
 /// look.
 pub fn send(request: &Request, headers: &[Header], deadline: Duration) -> Result<Answer, Error> {
-    let answer = exchange(request.method, &request.url, headers, Read::Head, deadline).map_err(Error::Failure)?;
+    let mut exchange = Exchange::new(request.method, &request.url, headers, Read::Head);
+    let answer = exchange.advance(deadline).map_err(|error| Error::Failure(error.into()))?;
     match (answer.status, &answer.redirect) {
         (200..300, _) | (302 | 303, Some(NotFollowed::SameHost(..))) => Ok(answer),
         _ => Err(Error::Answer(answer)),

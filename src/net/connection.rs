@@ -10,42 +10,29 @@ use std::time::Duration;
 use super::endpoint::{Endpoint, Host};
 use super::failure::Failure;
 use crate::os::clock::poll_until;
-use crate::os::sys::{self, Errno};
+use crate::os::sys::{self, Errno, PollFd};
 
-/// An open connection. All that it does after `deadline`, a time since the start of the drain, fails.
+/// A connection, open or being opened. Each step returns by a deadline, a time since the start of the drain. After
+/// [`TIMED_OUT`](super::failure::TIMED_OUT) a step may be repeated, and goes on where it was.
 pub struct Connection {
-    socket: OwnedFd,
-    deadline: Duration,
+    /// The peer's `sockaddr`.
+    address: Vec<u8>,
+    /// The address to try if nobody is at the first one: `::1` after 127.0.0.1.
+    fallback: Option<Vec<u8>>,
+    /// Why there is no connection to 127.0.0.1, once `::1` is tried.
+    v4_error: Option<Errno>,
+    socket: Option<OwnedFd>,
+    is_open: bool,
 }
 
-/// Connects, and gives up at `deadline`, a time since the start of the drain.
+/// Returns an open connection by `deadline`.
 ///
 /// # Errors
-/// Why there is no connection, and what that says about the app.
+/// Why there is none, and what that says about the app.
 pub fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Connection, Failure> {
-    let socket = match endpoint {
-        Endpoint::Tcp(Host::Ip(ip), port) => open_tcp(&tcp_address(*ip, *port), deadline),
-        Endpoint::Tcp(Host::Localhost, port) => open_localhost(*port, deadline),
-        Endpoint::Unix(path) => match open(&unix_address(path), deadline) {
-            Err(sys::EAGAIN) => return Err(Failure::SaysNothing("listen queue full")),
-            other => other,
-        },
-    };
-    Ok(Connection { socket: socket?, deadline })
-}
-
-/// Connects to 127.0.0.1 and, if there is nobody, to `::1`.
-fn open_localhost(port: u16, deadline: Duration) -> Result<OwnedFd, Errno> {
-    let v4 = tcp_address(Ipv4Addr::LOCALHOST.into(), port);
-    let v6 = tcp_address(Ipv6Addr::LOCALHOST.into(), port);
-    match open_tcp(&v4, deadline) {
-        Err(error) if error == sys::ECONNREFUSED || is_missing(&v4, error) => match open_tcp(&v6, deadline) {
-            // IPv6 is switched off on many nodes.
-            Err(no_v6) if is_missing(&v6, no_v6) => Err(error),
-            other => other,
-        },
-        other => other,
-    }
+    let mut connection = Connection::new(endpoint);
+    connection.open(deadline)?;
+    Ok(connection)
 }
 
 /// Returns true if a connection failed because there is no such address on this machine, or no way to it.
@@ -56,25 +43,6 @@ fn is_missing(address: &[u8], error: Errno) -> bool {
         sys::EADDRNOTAVAIL => sys::new_socket(family(address), sys::SOCK_DGRAM, 0)
             .is_ok_and(|socket| sys::connect_to(&socket, address) == Err(sys::EADDRNOTAVAIL)),
         _ => false,
-    }
-}
-
-fn open_tcp(address: &[u8], deadline: Duration) -> Result<OwnedFd, Errno> {
-    let socket = open(address, deadline)?;
-    // If nobody listens on a port that the kernel gives to clients, the socket may get that port and connect to itself:
-    // `selfConnect` in Go's `net/tcpsock_posix.go`.
-    if sys::is_self_connected(&socket) { Err(sys::ECONNREFUSED) } else { Ok(socket) }
-}
-
-fn open(address: &[u8], deadline: Duration) -> Result<OwnedFd, Errno> {
-    let socket = sys::new_socket(family(address), sys::SOCK_STREAM, 0)?;
-    loop {
-        // Called again once the socket is writable, connect(2) returns how the first call ended.
-        match sys::connect_to(&socket, address) {
-            Ok(()) | Err(sys::EISCONN) => return Ok(socket),
-            Err(sys::EINPROGRESS | sys::EALREADY) => wait(&socket, sys::POLLOUT, deadline)?,
-            Err(error) => return Err(error),
-        }
     }
 }
 
@@ -104,20 +72,91 @@ fn unix_address(path: &[u8]) -> Vec<u8> {
 /// # Errors
 /// ETIMEDOUT at `deadline`, and those of poll(2).
 pub fn wait(socket: &OwnedFd, events: i16, deadline: Duration) -> Result<(), Errno> {
-    poll_until(socket.as_raw_fd(), events, deadline).map(|_| ())
+    poll_until(&mut [PollFd { fd: socket.as_raw_fd(), events, revents: 0 }], deadline)
 }
 
 impl Connection {
-    /// Sends all bytes.
+    /// Makes a connection that is not open yet. This calls nothing that can fail.
+    pub fn new(endpoint: &Endpoint) -> Connection {
+        let (address, fallback) = match endpoint {
+            Endpoint::Tcp(Host::Ip(ip), port) => (tcp_address(*ip, *port), None),
+            Endpoint::Tcp(Host::Localhost, port) => {
+                (tcp_address(Ipv4Addr::LOCALHOST.into(), *port), Some(tcp_address(Ipv6Addr::LOCALHOST.into(), *port)))
+            }
+            Endpoint::Unix(path) => (unix_address(path), None),
+        };
+        Connection { address, fallback, v4_error: None, socket: None, is_open: false }
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// Why there is no connection by the deadline.
+    pub fn open(&mut self, deadline: Duration) -> Result<(), Failure> {
+        while !self.is_open {
+            match self.try_to_open() {
+                Ok(()) => self.is_open = true,
+                Err(sys::EINPROGRESS | sys::EALREADY) => self.wait(sys::POLLOUT, deadline)?,
+                Err(sys::EAGAIN) if family(&self.address) == sys::AF_UNIX => {
+                    return Err(Failure::SaysNothing("listen queue full"));
+                }
+                Err(error) => self.fall_back(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to connect, or learns how far the kernel has come.
+    fn try_to_open(&mut self) -> Result<(), Errno> {
+        if self.socket.is_none() {
+            self.socket = Some(sys::new_socket(family(&self.address), sys::SOCK_STREAM, 0)?);
+        }
+        let socket = self.socket()?;
+        match sys::connect_to(socket, &self.address) {
+            // If nobody listens on a port that the kernel gives to clients, the socket may get that port and connect to itself:
+            // `selfConnect` in Go's `net/tcpsock_posix.go`.
+            Ok(()) | Err(sys::EISCONN) if sys::is_self_connected(socket) => Err(sys::ECONNREFUSED),
+            Ok(()) | Err(sys::EISCONN) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Turns to `::1` if nobody is at 127.0.0.1.
+    fn fall_back(&mut self, error: Errno) -> Result<(), Errno> {
+        let is_nobody = |_: &mut Vec<u8>| error == sys::ECONNREFUSED || is_missing(&self.address, error);
+        if let Some(v6) = self.fallback.take_if(is_nobody) {
+            (self.address, self.v4_error, self.socket) = (v6, Some(error), None);
+            return Ok(());
+        }
+        // IPv6 is switched off on many nodes.
+        Err(self.v4_error.filter(|_| is_missing(&self.address, error)).unwrap_or(error))
+    }
+
+    fn socket(&self) -> Result<&OwnedFd, Errno> {
+        self.socket.as_ref().ok_or(sys::EBADF)
+    }
+
+    fn wait(&self, events: i16, deadline: Duration) -> Result<(), Errno> {
+        wait(self.socket()?, events, deadline)
+    }
+
+    /// Returns what to poll before a step is repeated that sends or, if it does not, receives. There is nothing to poll if there is
+    /// no socket.
+    pub fn polled(&self, sends: bool) -> Option<PollFd> {
+        let events = if sends || !self.is_open { sys::POLLOUT } else { sys::POLLIN };
+        self.socket.as_ref().map(|socket| PollFd { fd: socket.as_raw_fd(), events, revents: 0 })
+    }
+
+    /// Sends all bytes, and removes from `unsent` what was sent.
     ///
     /// # Errors
     /// Why they could not be sent by the deadline.
-    pub fn send(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
-        while !bytes.is_empty() {
-            wait(&self.socket, sys::POLLOUT, self.deadline)?;
-            match sys::write_some(self.socket.as_raw_fd(), bytes) {
-                Ok(sent) => bytes = &bytes[sent..],
-                Err(sys::EAGAIN | sys::EINTR) => {}
+    pub fn send(&mut self, unsent: &mut Vec<u8>, deadline: Duration) -> Result<(), Failure> {
+        while !unsent.is_empty() {
+            match sys::write_some(self.socket()?.as_raw_fd(), unsent) {
+                Ok(sent) => drop(unsent.drain(..sent)),
+                Err(sys::EAGAIN) => self.wait(sys::POLLOUT, deadline)?,
+                Err(sys::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -128,17 +167,17 @@ impl Connection {
     ///
     /// # Errors
     /// Why nothing came by the deadline.
-    pub fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<bool, Failure> {
+    pub fn receive(&mut self, buffer: &mut Vec<u8>, deadline: Duration) -> Result<bool, Failure> {
         const CHUNK: usize = 2048;
+        let len = buffer.len();
         loop {
-            wait(&self.socket, sys::POLLIN, self.deadline)?;
-            let len = buffer.len();
             buffer.resize(len + CHUNK, 0);
-            let got = sys::read_some(&self.socket, &mut buffer[len..]);
+            let got = sys::read_some(self.socket()?, &mut buffer[len..]);
             buffer.truncate(len + got.as_ref().unwrap_or(&0));
             match got {
                 Ok(count) => return Ok(count > 0),
-                Err(sys::EAGAIN | sys::EINTR) => {}
+                Err(sys::EAGAIN) => self.wait(sys::POLLIN, deadline)?,
+                Err(sys::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -23,6 +23,9 @@ pub enum Failure {
 /// sections 15.5.9 and 15.6.5), Too Many Requests (RFC 6585 section 4). A rate limit may be reached by our own checks.
 pub const BUSY: [u32; 3] = [408, 429, 504];
 
+/// There was no answer by the deadline.
+pub const TIMED_OUT: Failure = Failure::SaysNothing("timed out");
+
 /// The connection ended before an answer was complete.
 pub const CLOSED: Failure = Failure::Unready("connection closed");
 
@@ -47,7 +50,7 @@ impl From<Errno> for Failure {
             sys::ENOENT | sys::ENOTDIR | sys::ELOOP => Failure::Unready("no such socket"),
             sys::EPROTOTYPE => Failure::Unready("not a stream socket"),
             sys::EHOSTUNREACH | sys::ENETUNREACH => Failure::SaysNothing("unreachable"),
-            sys::ETIMEDOUT => Failure::SaysNothing("timed out"),
+            sys::ETIMEDOUT => TIMED_OUT,
             _ => Failure::Local(error),
         }
     }

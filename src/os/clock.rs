@@ -3,11 +3,10 @@
 //! On some virtual machines the clock needs a system call, which a seccomp profile may refuse. Then the time spent waiting is
 //! added up instead.
 
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::sys::{self, EINTR, ETIMEDOUT, Errno};
+use super::sys::{self, EINTR, ETIMEDOUT, Errno, PollFd};
 
 /// When the drain began, in nanoseconds on the monotonic clock; 0 until that clock could be read.
 static START: AtomicU64 = AtomicU64::new(0);
@@ -29,11 +28,11 @@ pub fn elapsed() -> Duration {
     Duration::from_nanos(passed)
 }
 
-/// Waits for a descriptor to be ready, until `end`, a time since the start. Returns which of `events` and errors are there.
+/// Waits for one of these descriptors to be ready, until `end`, a time since the start.
 ///
 /// # Errors
 /// ETIMEDOUT at `end`, and those of poll(2).
-pub fn poll_until(fd: RawFd, events: i16, end: Duration) -> Result<i16, Errno> {
+pub fn poll_until(fds: &mut [PollFd], end: Duration) -> Result<(), Errno> {
     /// The longest single wait: less than the 24 days that poll(2) can wait.
     const AT_ONCE: Duration = Duration::from_secs(24 * 60 * 60);
     loop {
@@ -42,8 +41,8 @@ pub fn poll_until(fd: RawFd, events: i16, end: Duration) -> Result<i16, Errno> {
         if left.is_zero() {
             return Err(ETIMEDOUT);
         }
-        match sys::poll_one(fd, events, left) {
-            Ok(0) => {
+        match sys::poll_all(fds, left) {
+            Ok(()) if fds.iter().all(|polled| polled.revents == 0) => {
                 let passed = now.saturating_add(left).as_nanos().try_into().unwrap_or(u64::MAX);
                 PASSED.fetch_max(passed, Ordering::Relaxed);
             }
@@ -56,6 +55,5 @@ pub fn poll_until(fd: RawFd, events: i16, end: Duration) -> Result<i16, Errno> {
 /// Sleeps until `end`, a time since the start. Neither SIGSTOP nor a kernel that refuses to wait can shorten it: it then asks
 /// again and again. (std's sleep would panic.)
 pub fn sleep_until(end: Duration) {
-    const NO_DESCRIPTOR: RawFd = -1;
-    while poll_until(NO_DESCRIPTOR, 0, end) != Err(ETIMEDOUT) {}
+    while poll_until(&mut [], end) != Err(ETIMEDOUT) {}
 }

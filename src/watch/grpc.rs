@@ -19,12 +19,12 @@ pub fn check(url: &GrpcUrl, deadline: Duration) -> Result<Verdict, Failure> {
 
 fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
     let mut connection = connect(&url.endpoint, deadline)?;
-    connection.send(&request(&url.authority, &url.service))?;
+    connection.send(&mut request(&url.authority, &url.service), deadline)?;
     let mut call = Call::default();
     let mut received = 0;
     let mut bytes = Vec::new();
     let mut replies = Vec::new();
-    while connection.receive(&mut bytes)? {
+    while connection.receive(&mut bytes, deadline)? {
         received += bytes.len();
         if received > RESPONSE_MAX {
             return Err(Failure::SaysNothing("more than 64 KiB without an answer"));
@@ -32,9 +32,8 @@ fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
         if let Some(status) = call.receive(&bytes, &mut replies)? {
             return Ok(status);
         }
-        connection.send(&replies)?;
+        connection.send(&mut replies, deadline)?;
         bytes.clear();
-        replies.clear();
     }
     Err(CLOSED)
 }

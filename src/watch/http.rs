@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use super::Verdict;
-use crate::http::client::{Method, Read, exchange};
+use crate::http::client::{Exchange, Method, Read};
 use crate::http::header::Header;
 use crate::net::failure::{BUSY, Failure};
 use crate::net::url::HttpUrl;
 
 pub fn check(url: &HttpUrl, headers: &[Header], deadline: Duration) -> Result<Verdict, Failure> {
-    let answer = exchange(Method::Get, url, headers, Read::Body, deadline)?;
+    let answer = Exchange::new(Method::Get, url, headers, Read::Body).advance(deadline)?;
     if BUSY.contains(&answer.status) {
         return Ok(Verdict::unknown(Box::new(answer)));
     }
