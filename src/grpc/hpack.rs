@@ -83,14 +83,15 @@ fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), Failure> 
 }
 
 /// Reads an integer: RFC 7541 section 5.1. It may have as many bytes as Go takes, zeros at its end included.
+/// What is too large for a `usize` counts as the largest: no index or length is that large.
 fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, Failure> {
     let limit = (1 << prefix) - 1;
-    let mut value = usize::from(next(block)?) & limit;
+    let mut value = u64::from(next(block)?) & limit;
     if value == limit {
         let mut shift = 0;
         loop {
             let byte = next(block)?;
-            value += usize::from(byte & 0x7f) << shift;
+            value += u64::from(byte & 0x7f) << shift;
             shift += 7;
             if byte & 0x80 == 0 {
                 break;
@@ -100,7 +101,7 @@ fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, Failure> {
             }
         }
     }
-    Ok(value)
+    Ok(value.try_into().unwrap_or(usize::MAX))
 }
 
 fn next(block: &mut &[u8]) -> Result<u8, Failure> {

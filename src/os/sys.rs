@@ -2,13 +2,21 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, NulError, c_char, c_int, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, CString, NulError, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-// The kernel's numbers, which are the same on x86_64 and aarch64: include/uapi/asm-generic/{errno,poll,signal,fcntl}.h and
+// On the others, such as MIPS, the kernel's numbers differ. On 32 bits, the structures below are musl's.
+#[cfg(not(any(
+    all(target_pointer_width = "64", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "powerpc64")),
+    all(target_pointer_width = "64", any(target_arch = "riscv64", target_arch = "s390x", target_arch = "loongarch64")),
+    all(target_env = "musl", any(target_arch = "x86", target_arch = "arm")),
+)))]
+compile_error!("the numbers and structures in this file may be wrong on this architecture");
+
+// The kernel's numbers, which are the same on all these: include/uapi/asm-generic/{errno,poll,signal,fcntl}.h and
 // include/linux/socket.h.
 pub const EPERM: Errno = Errno(1);
 pub const ENOENT: Errno = Errno(2);
@@ -138,11 +146,12 @@ pub struct PollFd {
     pub revents: i16,
 }
 
-/// `struct timespec` of 64-bit Linux.
+/// `struct timespec`. On 32 bits, the functions whose names musl has kept from before 2038 take this one, which is enough for times
+/// since the start of the machine.
 #[repr(C)]
 struct Timespec {
-    seconds: i64,
-    nanos: i64,
+    seconds: c_long,
+    nanos: c_long,
 }
 
 /// `struct iovec`: some bytes.
@@ -152,11 +161,11 @@ struct IoVec {
     length: usize,
 }
 
-/// `sigset_t` of libc, whose first bits are the kernel's.
+/// `sigset_t`: 1024 bits.
 #[repr(C)]
-struct SignalSet([c_ulong; 16]);
+struct SignalSet([c_ulong; 1024 / c_ulong::BITS as usize]);
 
-// Functions of musl, which std links anyway. The types are those of 64-bit Linux.
+// Functions of musl, which std links anyway.
 unsafe extern "C" {
     fn poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
@@ -169,6 +178,7 @@ unsafe extern "C" {
     fn getsockname(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
     fn getpeername(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
+    fn sigaddset(set: *mut SignalSet, number: c_int) -> c_int;
     fn sigprocmask(how: c_int, signals: *const SignalSet, before: *mut SignalSet) -> c_int;
     fn __errno_location() -> *const c_int;
     fn getenv(name: *const c_char) -> *const c_char;
@@ -370,12 +380,15 @@ pub fn unblock(signals: &[i32]) {
 }
 
 fn mask(how: c_int, signals: &[i32]) {
-    let mut set = SignalSet([0; 16]);
-    for number in signals {
-        set.0[0] |= 1 << (number - 1);
+    let mut set = SignalSet([0; _]);
+    // SAFETY: one valid struct, which is an empty set at first; with a null pointer the old mask is not returned. They fail for a
+    // bad number or `how` only.
+    unsafe {
+        for number in signals {
+            sigaddset(&raw mut set, *number);
+        }
+        sigprocmask(how, &raw const set, std::ptr::null_mut());
     }
-    // SAFETY: one valid struct; with a null pointer the old mask is not returned. It fails for a bad `how` only.
-    unsafe { sigprocmask(how, &raw const set, std::ptr::null_mut()) };
 }
 
 /// Calls `handler` when the signal comes.
