@@ -4,22 +4,24 @@ import dataclasses
 import json
 import signal
 import subprocess
-import urllib.error
-import urllib.request
 
 import up
 
 
-def wait_until_routed(url):
+def wait_until_routed(url, inside=()):
     """Enough answers in a row for every server of a router to have had its turn."""
-    up.wait_until("the router finds the pods", lambda: all(answers(url) for _ in range(70)))
+    up.wait_until("the router finds the pods", lambda: answers(url, inside))
 
 
-def answers(url):
-    try:
-        return urllib.request.urlopen(url, timeout=5).status == 200
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
+def answers(url, inside):
+    attack = (*inside, "vegeta", "attack", "-rate=100/1s", "-duration=700ms", "-timeout=5s")
+    sent = subprocess.run(attack, input=f"GET {url}".encode(), stdout=subprocess.PIPE).stdout
+    return report(sent)["success"] == 1
+
+
+def report(sent):
+    """What vegeta tells of the requests that it sent."""
+    return json.loads(subprocess.run(("vegeta", "report", "-type=json"), input=sent, stdout=subprocess.PIPE).stdout)
 
 
 @dataclasses.dataclass
@@ -30,11 +32,14 @@ class Result:
 
 
 class Load:
-    def __init__(self, url, rate, requests, options):
-        """Send requests such as 'GET ?takes=20ms', in turn, at a rate such as 400/1s, until told to stop."""
+    def __init__(self, url, rate, requests, options, inside=()):
+        """Send requests such as 'GET ?takes=20ms', in turn, at a rate such as 400/1s, until told to stop.
+
+        `inside` is a command that starts another where the clients are.
+        """
         self.results = up.WORK / "results.bin"
         self.vegeta = subprocess.Popen(
-            ("vegeta", "attack", f"-rate={rate}", f"-output={self.results}", *options),
+            (*inside, "vegeta", "attack", f"-rate={rate}", f"-output={self.results}", *options),
             stdin=subprocess.PIPE,
         )
         targets = (request.replace(" ", f" {url}", 1) for request in requests)
@@ -47,9 +52,9 @@ class Load:
     def stop(self):
         self.vegeta.send_signal(signal.SIGINT)
         self.vegeta.wait()
-        report = json.loads(subprocess.check_output(("vegeta", "report", "-type=json", self.results)))
-        succeeded = report["status_codes"].get("200", 0)
-        return Result(report["requests"], report["requests"] - succeeded, report["errors"] or [])
+        told = report(self.results.read_bytes())
+        succeeded = told["status_codes"].get("200", 0)
+        return Result(told["requests"], told["requests"] - succeeded, told["errors"] or [])
 
 
 OWN_END = "use of closed network connection"
@@ -58,10 +63,11 @@ OWN_END = "use of closed network connection"
 class Calls:
     """The same by gRPC."""
 
-    def __init__(self, url, rate, requests, options):
+    def __init__(self, url, rate, requests, options, inside=()):
         self.results = up.WORK / "calls.json"
         self.ghz = subprocess.Popen(
             (
+                *inside,
                 "ghz",
                 "--insecure",
                 "--async",  # an open load

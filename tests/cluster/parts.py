@@ -68,17 +68,17 @@ def build_module(module, package, path=None, version_variable=None):
 
 @dataclasses.dataclass
 class Release:
-    """A program out of a module whose own go.mod and go.sum count, since they replace what they require."""
+    """Programs out of a module whose own go.mod and go.sum count, since they replace what they require."""
 
     folder: str  # in parts/: its go.mod and go.sum pin the module
     path: str
-    package: str
-    lacks: str = None  # a file that the program embeds and the module lacks
-    keeps: str = None  # a file of the module that is put beside the program
+    packages: tuple  # of the programs
+    lacks: str = None  # a file that a program embeds and the module lacks
+    keeps: tuple = ()  # files and folders of the module that are put beside the programs
 
 
 def build_release(release):
-    """Build the program in a copy of its module, and return the folder that it is in."""
+    """Build the programs in a copy of their module, and return the folder that they are in."""
     source = HERE / "parts" / release.folder
 
     def make(target):
@@ -88,10 +88,10 @@ def build_release(release):
             if release.lacks:
                 (pathlib.Path(copy) / release.lacks).parent.mkdir(parents=True)
                 (pathlib.Path(copy) / release.lacks).touch()
-            command = ("nice", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{target}/", release.package)
-            run(*command, cwd=copy, env=os.environ | {"CGO_ENABLED": "0"})
-            if release.keeps:
-                shutil.copy(pathlib.Path(copy) / release.keeps, target)
+            command = ("nice", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{target}/", *release.packages)
+            run(*command, cwd=copy, env=os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"})
+            for kept in release.keeps:
+                run("cp", "--recursive", pathlib.Path(copy) / kept, target)
 
     content = (source / "go.mod").read_bytes() + (source / "go.sum").read_bytes()
     go_version = run("go", "version", stdout=subprocess.PIPE).stdout

@@ -65,6 +65,7 @@ class Condition:
     rate: str = "300/1s"
     requests: tuple = ("GET ?takes=20ms",)  # in turn
     client: tuple = ()  # options of the load
+    inside: tuple = ()  # a command that starts the load where the clients are, when they are not on the node
 
 
 SLOW_ROUTER = {"router": partial(router.skipper, poll_seconds=10), "settle": 12}

@@ -24,9 +24,9 @@ XDS_PORT = 9003  # where Envoy asks Contour; 9001 is for Envoy itself
 
 CONTOUR_RESOURCES = "examples/contour/01-crds.yaml"  # in Contour's module
 RELEASES = [
-    parts.Release("contour", "github.com/projectcontour/contour", "./cmd/contour", keeps=CONTOUR_RESOURCES),
-    parts.Release("ghz", "github.com/bojand/ghz", "./cmd/ghz"),
-    parts.Release("traefik", "github.com/traefik/traefik/v3", "./cmd/traefik", lacks="webui/static/index.html"),
+    parts.Release("contour", "github.com/projectcontour/contour", ["./cmd/contour"], keeps=[CONTOUR_RESOURCES]),
+    parts.Release("ghz", "github.com/bojand/ghz", ["./cmd/ghz"]),
+    parts.Release("traefik", "github.com/traefik/traefik/v3", ["./cmd/traefik"], lacks="webui/static/index.html"),
 ]
 
 
