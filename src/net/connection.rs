@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::endpoint::{Endpoint, Host};
 use super::failure::Failure;
+use super::own::Own;
 use crate::os::clock::poll_until;
 use crate::os::sys::{self, Errno, PollFd};
 
@@ -23,6 +24,8 @@ pub struct Connection {
     v4_error: Option<Errno>,
     socket: Option<OwnedFd>,
     is_open: bool,
+    /// Keeps `--until-idle` from taking an open connection over TCP for a client's.
+    own: Option<Own>,
 }
 
 /// Returns an open connection by `deadline`.
@@ -85,7 +88,7 @@ impl Connection {
             }
             Endpoint::Unix(path) => (unix_address(path), None),
         };
-        Connection { address, fallback, v4_error: None, socket: None, is_open: false }
+        Connection { address, fallback, v4_error: None, socket: None, is_open: false, own: None }
     }
 
     /// Connects.
@@ -95,7 +98,10 @@ impl Connection {
     pub fn open(&mut self, deadline: Duration) -> Result<(), Failure> {
         while !self.is_open {
             match self.try_to_open() {
-                Ok(()) => self.is_open = true,
+                Ok(()) => {
+                    self.is_open = true;
+                    self.own = sys::local_address(self.socket()?).map(Own::new);
+                }
                 Err(sys::EINPROGRESS | sys::EALREADY) => self.wait(sys::POLLOUT, deadline)?,
                 Err(sys::EAGAIN) if family(&self.address) == sys::AF_UNIX => {
                     return Err(Failure::SaysNothing("listen queue full"));

@@ -5,9 +5,12 @@
 //! `include/net/tcp_states.h`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::os::sys::{EACCES, EAFNOSUPPORT, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, Errno};
+use super::own::{Address, is_own};
+use crate::os::sys::{AF_INET6, EACCES, EAFNOSUPPORT, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, Errno};
+use crate::text::{FOREVER, Seconds};
 
 /// The netlink protocol that answers these requests.
 pub const NETLINK_SOCK_DIAG: i32 = 4;
@@ -31,8 +34,8 @@ const TCP_LISTEN: u8 = 10;
 const TCP_CLOSING: u8 = 11;
 const TCP_MAX_STATES: u8 = 13;
 
-/// The states to ask for: all in which the app may still receive or send.
-const STATES: u32 = ((1 << TCP_MAX_STATES) - 2) & !(1 << TCP_TIME_WAIT | 1 << TCP_CLOSE);
+/// The states to ask for: all in which the app may still receive or send, and the one that shows what was closed.
+const STATES: u32 = ((1 << TCP_MAX_STATES) - 2) & !(1 << TCP_CLOSE);
 
 const MESSAGE_HEAD: usize = 16;
 /// A message head and `struct inet_diag_req`.
@@ -43,6 +46,10 @@ const SOCKET_ID: usize = 48;
 const ENTRY: usize = 72;
 const ENTRY_STATE: usize = 1;
 const ENTRY_LOCAL_PORT: usize = 4;
+const ENTRY_REMOTE_PORT: usize = 6;
+const ENTRY_REMOTE_IP: usize = 24;
+/// `idiag_expires`: how many milliseconds are left of a connection in TIME_WAIT.
+const ENTRY_EXPIRES: usize = 52;
 const ENTRY_RECEIVE_QUEUE: usize = 56;
 const ENTRY_SEND_QUEUE: usize = 60;
 const ATTRIBUTE_HEAD: usize = 4;
@@ -52,6 +59,15 @@ const INFO_LAST_RECEIVED: usize = 52;
 /// `tcpi_data_segs_in` and `tcpi_data_segs_out`: how many segments have had data.
 const INFO_SEGMENTS_RECEIVED: usize = 152;
 const INFO_SEGMENTS_SENT: usize = 156;
+
+/// How long the kernel keeps a connection in TIME_WAIT: `TCP_TIMEWAIT_LEN` in its `include/net/tcp.h`.
+const TIME_WAIT_MILLIS: u32 = 60_000;
+
+/// The longest time in which closed connections are counted.
+const WINDOW_MAX: Duration = Duration::from_secs(10);
+
+/// After this many entries, the rest of the list of a port that is busy is left unread: it may have 100,000 more.
+const ENOUGH: u32 = 1000;
 
 /// Why a connection is busy, as the log says it. If several hold, the first one counts.
 pub const REASONS: [&str; 5] = ["opening", "unread bytes", "not taken by the client", "unanswered", "moving"];
@@ -66,6 +82,12 @@ pub struct Activity {
     pub open: u32,
     /// How many of the open ones are busy, for each of [`REASONS`].
     pub busy: [u32; REASONS.len()],
+    /// Connections that the app's side closed first, in the [`Activity::window`] before now.
+    pub closed: u32,
+    /// How many entries the list has had so far.
+    entries: u32,
+    /// The rest of the list was left unread.
+    is_cut: bool,
 }
 
 /// Why there is no list.
@@ -115,7 +137,16 @@ impl fmt::Display for Error {
 impl Activity {
     /// Of a port of which nothing is known yet. A connection is idle once it has been silent for `idle_after`.
     pub fn new(port: u16, idle_after: Duration) -> Activity {
-        Activity { port, idle_after, listening: false, open: 0, busy: [0; REASONS.len()] }
+        Activity {
+            port,
+            idle_after,
+            listening: false,
+            open: 0,
+            busy: [0; REASONS.len()],
+            closed: 0,
+            entries: 0,
+            is_cut: false,
+        }
     }
 
     /// Makes the request for the port's sockets, IPv4 and IPv6. The kernel goes through its connections once.
@@ -130,20 +161,34 @@ impl Activity {
         out.extend([0, 0, 0, INFO]);
         out.extend(self.port.to_be_bytes());
         out.extend([0; SOCKET_ID - 2]);
-        out.extend(STATES.to_ne_bytes());
+        let unused = if self.window().is_zero() { 1 << TCP_TIME_WAIT } else { 0 };
+        out.extend((STATES & !unused).to_ne_bytes());
         out.extend([0; 4]); // which the kernel does not read
         out
     }
 
-    pub fn is_busy(&self) -> bool {
-        self.busy != [0; REASONS.len()]
+    /// Returns the time in which closed connections are counted. With an `idle_after` of infinity, what is closed is closed.
+    fn window(&self) -> Duration {
+        if self.idle_after == FOREVER { Duration::ZERO } else { self.idle_after.min(WINDOW_MAX) }
     }
 
-    /// Takes in one datagram, which has whole messages. Returns true if it was the last one of the reply.
+    /// Returns true if a connection is busy, or if more were closed than one for each second. Those last one request each, and the
+    /// port may look empty between two of them.
+    pub fn is_busy(&self) -> bool {
+        self.busy != [0; REASONS.len()] || Duration::from_secs(self.closed.into()) > self.window()
+    }
+
+    /// Takes in one datagram, which has whole messages. Returns true if no more is needed.
     ///
     /// # Errors
     /// Why there is no list.
-    pub fn receive(&mut self, mut bytes: &[u8]) -> Result<bool, Error> {
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<bool, Error> {
+        let is_last = self.messages(bytes)?;
+        self.is_cut = !is_last && self.entries >= ENOUGH && self.is_busy();
+        Ok(is_last || self.is_cut)
+    }
+
+    fn messages(&mut self, mut bytes: &[u8]) -> Result<bool, Error> {
         while !bytes.is_empty() {
             let length = u32_at(bytes, 0)? as usize;
             let message =
@@ -168,12 +213,20 @@ impl Activity {
         if fixed[ENTRY_LOCAL_PORT..][..2] != self.port.to_be_bytes() {
             return Ok(());
         }
+        self.entries = self.entries.saturating_add(1);
         let info = attribute(attributes, INET_DIAG_INFO)?;
         match fixed[ENTRY_STATE] {
             TCP_LISTEN => self.listening = true,
-            TCP_TIME_WAIT | TCP_CLOSE => {}
+            TCP_TIME_WAIT => {
+                let age = TIME_WAIT_MILLIS.saturating_sub(u32_at(fixed, ENTRY_EXPIRES)?);
+                if Duration::from_millis(age.into()) < self.window() && !is_own(remote(fixed)?) {
+                    self.closed += 1;
+                }
+            }
+            TCP_CLOSE => {}
             // The app has closed it. If it had only shut its own side, the kernel would still have the whole socket.
             TCP_FIN_WAIT2 if info.is_none() => {}
+            _ if is_own(remote(fixed)?) => {}
             state => {
                 self.open += 1;
                 if let Some(reason) = why_busy(state, fixed, info, self.idle_after)? {
@@ -188,13 +241,18 @@ impl Activity {
 /// Says in a few words what makes the port busy, or how many connections it has.
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let open = self.open;
-        if self.is_busy() {
-            let busy: u32 = self.busy.iter().sum();
-            let commonest = (0..REASONS.len()).rev().max_by_key(|&reason| self.busy[reason]).unwrap_or_default();
-            write!(f, "{busy} of {open} connections: {}", REASONS[commonest])
-        } else {
-            write!(f, "{open} open{}", if self.listening { "" } else { ", nothing listens" })
+        let (open, closed, window) = (self.open, self.closed, Seconds(self.window()));
+        if !self.is_busy() {
+            return write!(f, "{open} open{}", if self.listening { "" } else { ", nothing listens" });
+        }
+        match self.busy.iter().sum::<u32>() {
+            0 if self.is_cut => write!(f, "{closed} connections or more closed in {window}"),
+            0 => write!(f, "{closed} connections closed in {window}"),
+            busy => {
+                let the_first = if self.is_cut { "the first " } else { "" };
+                let commonest = (0..REASONS.len()).rev().max_by_key(|&reason| self.busy[reason]).unwrap_or_default();
+                write!(f, "{busy} of {the_first}{open} connections: {}", REASONS[commonest])
+            }
         }
     }
 }
@@ -223,6 +281,17 @@ fn why_busy(state: u8, fixed: &[u8], info: Option<&[u8]>, idle_after: Duration) 
     Ok(holds.into_iter().position(|holds| holds))
 }
 
+/// Returns the address of a connection's other end.
+fn remote(fixed: &[u8]) -> Result<Address, Error> {
+    let ip = &fixed[ENTRY_REMOTE_IP..];
+    let ip = if fixed[0] == AF_INET6 as u8 {
+        ip.first_chunk::<16>().map(|&ip| IpAddr::from(ip).to_canonical())
+    } else {
+        ip.first_chunk::<4>().map(|&ip| IpAddr::from(ip))
+    };
+    Ok((ip.ok_or(Error::Malformed)?, u16::from_be_bytes([fixed[ENTRY_REMOTE_PORT], fixed[ENTRY_REMOTE_PORT + 1]])))
+}
+
 /// Returns the payload of an attribute: rtnetlink(7).
 fn attribute(mut bytes: &[u8], wanted: u16) -> Result<Option<&[u8]>, Error> {
     while bytes.len() >= ATTRIBUTE_HEAD {
@@ -248,6 +317,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Error> {
 #[cfg(all(test, target_endian = "little"))]
 mod tests {
     use super::*;
+    use crate::net::own::Own;
 
     /// A server on [`PORT`] with two clients, the first over IPv4, as a kernel described them. The second sends three bytes; the
     /// server reads them; four seconds later it answers; four seconds later the client closes its side. Both close that connection.
@@ -312,11 +382,11 @@ mod tests {
     #[test]
     fn the_request() {
         let head = [&76_u32.to_ne_bytes()[..], &18_u16.to_ne_bytes(), &0x301_u16.to_ne_bytes(), &[0; 8]].concat();
-        let (rest_of_id, states) = ([0; 46], 0b1_1111_0011_1110_u32.to_ne_bytes());
-        assert_eq!(
-            Activity::new(PORT, IDLE_AFTER).request(),
-            [&head[..], &[0, 0, 0, 2], &PORT.to_be_bytes(), &rest_of_id, &states, &[0; 4]].concat()
-        );
+        let (rest_of_id, states) = ([0; 46], 0b1_1111_0111_1110_u32.to_ne_bytes());
+        let request = [&head[..], &[0, 0, 0, 2], &PORT.to_be_bytes(), &rest_of_id, &states, &[0; 4]].concat();
+        assert_eq!(Activity::new(PORT, IDLE_AFTER).request(), request);
+        // With infinity, connections in TIME_WAIT are not asked for.
+        assert_eq!(Activity::new(PORT, FOREVER).request()[68..72], 0b1_1111_0011_1110_u32.to_ne_bytes());
     }
 
     /// Sets some fields of an entry, and tells what the port is then.
@@ -410,6 +480,78 @@ mod tests {
     fn other_ports_do_not_count() {
         let other = [PORT.to_be_bytes()[0], PORT.to_be_bytes()[1] ^ 1];
         assert_eq!(with("unanswered", &[(ENTRY_LOCAL_PORT, &other)]), "1 open");
+    }
+
+    /// A datagram with connections in TIME_WAIT that are so many milliseconds old.
+    fn closed(ages: &[u32]) -> Vec<u8> {
+        const HEAD: usize = MESSAGE_HEAD;
+        let listener = u32_at(&recorded("time-wait")[0], 0).unwrap() as usize;
+        let message = &recorded("time-wait")[0][listener..];
+        let aged = |age: &u32| {
+            let expires = (60_000 - age).to_ne_bytes();
+            [&message[..HEAD + ENTRY_EXPIRES], &expires, &message[HEAD + ENTRY_EXPIRES + 4..]].concat()
+        };
+        ages.iter().flat_map(aged).collect()
+    }
+
+    #[test]
+    fn more_than_one_a_second_were_closed() {
+        for (idle_after, ages, words) in [
+            (3000, &[0, 1000, 2000][..], "0 open, nothing listens"),
+            (3000, &[0, 1000, 2000, 3000], "0 open, nothing listens"),
+            (3000, &[0, 1000, 2000, 2999], "4 connections closed in 3s"),
+            (500, &[500], "0 open, nothing listens"),
+            (500, &[499], "1 connections closed in 0.5s"),
+            (60_000, &[9999; 10], "0 open, nothing listens"),
+            (60_000, &[9999; 11], "11 connections closed in 10s"),
+            (60_000, &[10_000; 11], "0 open, nothing listens"),
+        ] {
+            let idle_after = Duration::from_millis(idle_after);
+            assert_eq!(tally(&[closed(ages)], idle_after).unwrap().0, words, "{idle_after:?} {ages:?}");
+        }
+        assert_eq!(tally(&[closed(&[0; 20])], FOREVER).unwrap().0, "0 open, nothing listens");
+    }
+
+    /// The rest of a long list shows nothing more about a port that is busy. If it is not, each entry may.
+    #[test]
+    fn how_much_of_a_long_list_is_read() {
+        let needs = |ages: &[u32]| {
+            let mut activity = Activity::new(PORT, IDLE_AFTER);
+            let datagrams = (1..30).find(|_| activity.receive(&closed(ages)).unwrap());
+            (datagrams, activity.to_string())
+        };
+        assert_eq!(needs(&[0; 100]), (Some(10), "1000 connections or more closed in 3s".to_string()));
+        assert_eq!(needs(&[3000; 100]), (None, "0 open, nothing listens".to_string()));
+        let mut activity = Activity::new(PORT, IDLE_AFTER);
+        let unread = &recorded("unread")[0];
+        let datagrams = (1..600).find(|_| activity.receive(unread).unwrap());
+        let words = "668 of the first 668 connections: unread bytes".to_string();
+        assert_eq!((datagrams, activity.to_string()), (Some(334), words));
+    }
+
+    /// The other tests' connections have other ports than these.
+    #[test]
+    fn our_own_do_not_count() {
+        let mut datagrams = recorded("unread");
+        let speaker = entry(&mut datagrams[0], SPEAKER);
+        speaker[ENTRY_REMOTE_PORT..][..2].copy_from_slice(&[0, 7]);
+        assert_eq!(remote(speaker), Ok((IpAddr::from(std::net::Ipv6Addr::LOCALHOST), 7)));
+        let ours = Own::new(remote(speaker).unwrap());
+        assert_eq!(tally(&datagrams, Duration::ZERO), says("1 open"));
+        drop(ours); // the app may not have closed its side
+        assert_eq!(tally(&datagrams, Duration::ZERO), says("1 open"));
+
+        let mut young = closed(&[0]);
+        young[MESSAGE_HEAD + ENTRY_REMOTE_PORT..][..2].copy_from_slice(&[0, 9]);
+        let young = [young];
+        let says = || tally(&young, Duration::from_millis(500)).unwrap().0;
+        assert_eq!(says(), "1 connections closed in 0.5s");
+        // An IPv4 client of an IPv6 listener.
+        assert_eq!(remote(&young[0][MESSAGE_HEAD..]), Ok((IpAddr::from([127, 0, 0, 1]), 9)));
+        let _another = Own::new((IpAddr::from([127, 0, 0, 2]), 9));
+        assert_eq!(says(), "1 connections closed in 0.5s");
+        let _ours = Own::new((IpAddr::from([127, 0, 0, 1]), 9));
+        assert_eq!(says(), "0 open, nothing listens");
     }
 
     #[test]

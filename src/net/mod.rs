@@ -4,4 +4,5 @@ pub mod connection;
 pub mod endpoint;
 pub mod failure;
 pub mod inet_diag;
+pub mod own;
 pub mod url;

@@ -5,6 +5,7 @@
 use std::ffi::{CStr, CString, NulError, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -295,6 +296,21 @@ pub fn is_self_connected(socket: &OwnedFd) -> bool {
         ]
     };
     results == [0, 0] && ends[0] == ends[1]
+}
+
+/// Returns the IP address, as IPv4 if it is one in IPv6, and the port of our end of a TCP connection: getsockname(2).
+pub fn local_address(socket: &OwnedFd) -> Option<(IpAddr, u16)> {
+    const LONGEST: usize = 28; // sizeof(struct sockaddr_in6)
+    let mut address = [0_u8; LONGEST];
+    let mut length = LONGEST as c_uint;
+    // SAFETY: the kernel writes at most as many bytes as the length says.
+    done(unsafe { getsockname(socket.as_raw_fd(), address.as_mut_ptr().cast(), &raw mut length) }).ok()?;
+    let ip = match u16::from_ne_bytes([address[0], address[1]]) {
+        AF_INET => IpAddr::from(*address[4..].first_chunk::<4>()?),
+        AF_INET6 => IpAddr::from(*address[8..].first_chunk::<16>()?).to_canonical(),
+        _ => return None,
+    };
+    Some((ip, u16::from_be_bytes([address[2], address[3]])))
 }
 
 /// Calls read(2). Returns how many bytes came, 0 at the end.

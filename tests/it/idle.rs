@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use drain_sleep::net::inet_diag::{Activity, Error};
 use drain_sleep::os::sys::Errno;
 
-use crate::support::{CLOSED, Running, answers, fill, program, ready_for, run, start, url};
+use crate::support::{
+    CLOSED, Running, answers, each, fill, hold, program, read_request, ready_for, run, serve, start, url,
+};
 
 fn until_idle(port: u16, duration: &str, idle_after: &str) -> Running {
     let (port, fast) = (port.to_string(), ["--period", "50ms", "--timeout", "60", "--min", "0"]);
@@ -145,6 +147,77 @@ fn half_closed() {
     // Of a connection that the app has closed, nothing is left to wait for.
     pool.pop();
     is_not_held(port, 1);
+}
+
+/// An app that closes each connection after one answer, which has no length: 200 for that long, then 503.
+fn one_answer_a_connection(ready_for: Duration) -> u16 {
+    let began = Instant::now();
+    let answer = move |_, mut stream: TcpStream| {
+        read_request(&mut stream);
+        let status = if began.elapsed() < ready_for { 200 } else { 503 };
+        let _ = write!(stream, "HTTP/1.1 {status} X\r\n\r\n");
+    };
+    serve(answer).port()
+}
+
+/// A request on a connection of its own, which the app closes first.
+fn request(port: u16) {
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    hold(&mut client);
+}
+
+fn requests_every(interval: Duration, port: u16) {
+    thread::spawn(move || {
+        loop {
+            request(port);
+            thread::sleep(interval);
+        }
+    });
+}
+
+/// At nearly every look no connection is open, but the kernel knows those that were closed.
+#[test]
+fn connections_that_last_one_request() {
+    each([50, 100], |millis| {
+        let port = one_answer_a_connection(Duration::MAX);
+        requests_every(Duration::from_millis(millis), port);
+        thread::sleep(Duration::from_millis(500));
+        let run = until_idle(port, "2", "1s").finish();
+        assert!(run.slept(2000) && run.says(" was busy ("), "every {millis} ms: {run:?}");
+    });
+    each([1000, 2000], |millis| {
+        let port = one_answer_a_connection(Duration::MAX);
+        requests_every(Duration::from_millis(millis), port);
+        let run = until_idle(port, "60", "2s").finish();
+        assert!(run.says("drained after "), "every {millis} ms: {run:?}");
+    });
+    let port = one_answer_a_connection(Duration::MAX);
+    (0..7).for_each(|_| request(port));
+    let run = until_idle(port, "60", "3s").finish();
+    assert!(run.says("is busy (7 connections closed in 3s)") && run.says("drained after "), "{run:?}");
+    // With infinity, what is closed is closed.
+    let port = one_answer_a_connection(Duration::MAX);
+    requests_every(Duration::from_millis(50), port);
+    let run = until_idle(port, "60", "infinity").finish();
+    assert!(run.says("is idle (0 open)") && run.says("drained after "), "{run:?}");
+}
+
+/// Those of our checks and requests, whatever the order in which they are given, neither while they are open nor once the app has
+/// closed them.
+#[test]
+fn our_own_connections_do_not_count() {
+    const FAST: [&str; 9] = ["60", "--idle-after", "500ms", "--period", "50ms", "--timeout", "60", "--min", "0"];
+    each([false, true], |idle_first| {
+        let port = one_answer_a_connection(Duration::from_millis(700)).to_string();
+        let url = format!("http://localhost:{port}/");
+        let mut watches = [["--until-unready", &url], ["--until-idle", &port]];
+        if idle_first {
+            watches.reverse();
+        }
+        let run = run(&[&FAST[..], &watches.concat(), &["--post", &url]].concat());
+        assert!(run.says("drained after "), "idle first: {idle_first}: {run:?}");
+    });
 }
 
 #[test]
