@@ -15,9 +15,9 @@ pub struct Rules {
     pub duration: Duration,
     /// How long the drain lasts before it may end early.
     pub min: Duration,
-    /// From the start of one round of checks to the start of the next.
+    /// From the start of one round of checks to the start of the next, and from one attempt of a request to the next.
     pub period: Duration,
-    /// How long one check or request takes at most.
+    /// How long one check takes at most, and how long a request is given before the log says that there is no answer yet.
     pub timeout: Duration,
     /// How many rounds in a row must find that all has drained.
     pub threshold: u32,
@@ -30,9 +30,23 @@ pub struct Rules {
 /// What to do next. A watch or request is given by its index.
 #[derive(Debug, PartialEq)]
 pub enum Step {
-    Check { watch: usize, deadline: Duration },
-    Request { request: usize, deadline: Duration },
-    Sleep { until: Duration },
+    /// Check a watch, by this deadline.
+    Check {
+        watch: usize,
+        deadline: Duration,
+    },
+    /// Send a request, for the first time or again, and do not wait for the answer.
+    Request {
+        request: usize,
+    },
+    /// Say that a request has not been answered within `--timeout`. This comes once for each request.
+    Late {
+        request: usize,
+    },
+    /// Sleep, or until the answer to a request comes.
+    Sleep {
+        until: Duration,
+    },
     End(End),
 }
 
@@ -45,14 +59,16 @@ pub enum End {
     Elapsed(HeldBy),
 }
 
-/// What kept a drain from ending early. Of several reasons, the first in this order. `run` writes it into the last log line.
+/// What kept a drain from ending early. If several hold, the first variant wins. `run` writes it into the last log line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum HeldBy {
     /// Nothing is watched.
     Nothing,
+    /// No check of this watch said anything: it cannot be watched here, or is too slow.
+    NeverKnown { watch: usize },
     /// This watch was never ready, so it could not stop being ready.
     NeverReady { watch: usize },
-    /// A request of `--get` or `--post` took until DURATION, or there was no time left to send one.
+    /// There was no time left to send a request of `--get` or `--post`.
     Requests,
     /// This watch had not drained at its last check: it was still ready or busy, or the check said nothing.
     NotDrained { watch: usize },
@@ -62,13 +78,24 @@ pub enum HeldBy {
     Min,
 }
 
-/// What a check found.
+/// What a check found. If neither holds, it said nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Finding {
     /// It is ready, so that it can stop being ready later.
     pub ready: bool,
     /// It looks drained. This counts only if it was ready before.
     pub drained: bool,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reply {
+    /// It succeeded, or the answer is final. The request is not sent again.
+    Final,
+    /// The answer asks to try again.
+    Again,
+    /// No server took the request.
+    NotTaken,
 }
 
 /// One drain.
@@ -82,15 +109,18 @@ pub struct Drain<'a> {
     next_round: Duration,
     /// Rounds in a row that have found that all has drained.
     agreed: u32,
-    requests: usize,
-    requested: usize,
-    /// The last request was answered, or given up, when DURATION had passed.
-    request_lasted: bool,
+    /// Those that were sent so far, in order.
+    requests: Vec<Asked>,
+    unsent: usize,
+    /// When the last request that was sent leaves the way free for the next one.
+    next_request: Duration,
 }
 
 /// What is known of one watch.
 #[derive(Clone)]
 struct Watched {
+    /// A check has said something.
+    was_known: bool,
     was_ready: bool,
     /// It had drained at its last check.
     drained: bool,
@@ -102,61 +132,115 @@ impl Watched {
     }
 }
 
+/// What is known of a request that was sent.
+struct Asked {
+    /// When it was sent last.
+    sent: Duration,
+    state: State,
+    /// The log says that there was no answer in time.
+    told_late: bool,
+}
+
+#[derive(PartialEq)]
+enum State {
+    /// It was sent, and there is no answer yet.
+    Pending,
+    /// It is to be sent again.
+    Again,
+    Final,
+}
+
+impl Asked {
+    /// Returns when there is something to do about the request, unless an answer comes before.
+    fn due(&self, rules: &Rules) -> Duration {
+        match self.state {
+            State::Again => self.sent.saturating_add(rules.period),
+            State::Pending if !self.told_late => self.sent.saturating_add(rules.timeout),
+            State::Pending | State::Final => Duration::MAX,
+        }
+    }
+}
+
 impl<'a> Drain<'a> {
     /// A drain with this many watches and requests, which starts at time zero.
     pub fn new(rules: &'a Rules, watches: usize, requests: usize) -> Drain<'a> {
         Drain {
-            watches: vec![Watched { was_ready: rules.assume_ready, drained: false }; watches],
+            watches: vec![Watched { was_known: false, was_ready: rules.assume_ready, drained: false }; watches],
             next_watch: watches,
             has_baseline: watches == 0,
             next_round: Duration::ZERO,
             agreed: 0,
-            requests,
-            requested: 0,
-            request_lasted: false,
+            requests: Vec::new(),
+            unsent: requests,
+            next_request: Duration::ZERO,
             rules,
         }
     }
 
-    /// Returns what to do now. After a check the caller calls [`Drain::checked`], after a request [`Drain::requested`].
+    /// Returns what to do now. After a check the caller calls [`Drain::checked`], and [`Drain::replied`] once a request has been
+    /// answered, or has failed.
     pub fn next(&mut self, now: Duration) -> Step {
-        let Rules { duration, min, period, timeout, threshold, delay, .. } = *self.rules;
+        let Rules { duration, min, period, timeout, threshold, .. } = *self.rules;
         if now >= duration {
-            let held = self.held();
+            let held = self.held_by();
             // All had drained, and --min passed, while the last check took until DURATION.
             return Step::End(if held == HeldBy::Min && min < duration { End::Drained } else { End::Elapsed(held) });
         }
-        let mut deadline = now.saturating_add(timeout).min(duration);
-        let has_requests = self.requested < self.requests;
-        // A first round that hangs delays the requests by one timeout at most, however many watches there are, and never until
-        // DURATION.
-        let requests_at = if self.has_baseline { delay } else { delay.max(timeout.min(duration / 2)) };
-        if has_requests && now >= requests_at {
-            return Step::Request { request: self.requested, deadline };
+        let is_between_rounds = self.next_watch == self.watches.len();
+        let has_drained = self.agreed >= threshold && self.unsent == 0;
+        if is_between_rounds && has_drained && now >= min {
+            return Step::End(End::Drained);
         }
-        if self.next_watch == self.watches.len() {
-            let drained = self.agreed >= threshold;
-            if drained && !has_requests && now >= min && !self.watches.is_empty() {
-                return Step::End(End::Drained);
-            }
+        if let Some(step) = self.next_request(now) {
+            return step;
+        }
+        if is_between_rounds {
             let next_round = if self.watches.is_empty() { duration } else { self.next_round };
             if now < next_round {
-                let wake = if has_requests {
-                    delay
-                } else if drained {
-                    min
-                } else {
-                    duration
+                let mut until = next_round.min(if has_drained { min } else { duration });
+                if self.unsent > 0 {
+                    until = until.min(self.unsent_due());
+                }
+                return Step::Sleep {
+                    until: self.requests.iter().map(|asked| asked.due(self.rules)).fold(until, Duration::min),
                 };
-                return Step::Sleep { until: wake.min(next_round).min(duration) };
             }
             self.next_round = now.saturating_add(period);
             self.next_watch = 0;
         }
-        if has_requests && !self.has_baseline {
-            deadline = deadline.min(requests_at);
+        let mut deadline = now.saturating_add(timeout).min(duration);
+        if self.unsent > 0 && !self.has_baseline {
+            deadline = deadline.min(self.unsent_due());
         }
         Step::Check { watch: self.next_watch, deadline }
+    }
+
+    /// Returns what to do about the requests, if anything.
+    fn next_request(&mut self, now: Duration) -> Option<Step> {
+        if let Some(request) = self.requests.iter().position(|asked| now >= asked.due(self.rules)) {
+            let asked = &mut self.requests[request];
+            if asked.state == State::Pending {
+                asked.told_late = true;
+                return Some(Step::Late { request });
+            }
+            (asked.sent, asked.state) = (now, State::Pending);
+            return Some(Step::Request { request });
+        }
+        if self.unsent == 0 || now < self.unsent_due() {
+            return None;
+        }
+        self.unsent -= 1;
+        self.next_request = now.saturating_add(self.rules.timeout);
+        self.requests.push(Asked { sent: now, state: State::Pending, told_late: false });
+        Some(Step::Request { request: self.requests.len() - 1 })
+    }
+
+    /// Returns when the next request may be sent for the first time. A first round that hangs delays the requests by one timeout
+    /// at most, however many watches there are, and by half of DURATION at most.
+    fn unsent_due(&self) -> Duration {
+        let Rules { duration, timeout, delay, .. } = *self.rules;
+        let baseline = if self.has_baseline { Duration::ZERO } else { timeout.min(duration / 2) };
+        self.next_request.max(delay).max(baseline)
     }
 
     /// Takes in what a check found that [`Drain::next`] has asked for. Returns false if DURATION cut the check off: then it does
@@ -166,6 +250,7 @@ impl<'a> Drain<'a> {
             return false;
         }
         let watched = &mut self.watches[self.next_watch];
+        watched.was_known |= finding != Finding::default();
         watched.was_ready |= finding.ready;
         watched.drained = finding.drained;
         self.next_watch += 1;
@@ -176,24 +261,23 @@ impl<'a> Drain<'a> {
         true
     }
 
-    /// Takes in that the request that [`Drain::next`] has asked for was sent, or has failed.
-    pub fn requested(&mut self, now: Duration) {
-        self.requested += 1;
-        self.request_lasted = now >= self.rules.duration;
+    /// Takes in what became of a request that was sent.
+    pub fn replied(&mut self, now: Duration, request: usize, reply: Reply) {
+        self.requests[request].state = if reply == Reply::Final { State::Final } else { State::Again };
+        if reply != Reply::NotTaken && request + 1 == self.requests.len() {
+            self.next_request = self.next_request.min(now);
+        }
     }
 
-    /// Returns how many requests were sent or have failed.
-    pub fn requests_sent(&self) -> usize {
-        self.requested
-    }
-
-    fn held(&self) -> HeldBy {
+    fn held_by(&self) -> HeldBy {
         let first = |is_held: fn(&Watched) -> bool| self.watches.iter().position(is_held);
         if self.watches.is_empty() {
             HeldBy::Nothing
+        } else if let Some(watch) = first(|watched| !watched.was_known) {
+            HeldBy::NeverKnown { watch }
         } else if let Some(watch) = first(|watched| !watched.was_ready) {
             HeldBy::NeverReady { watch }
-        } else if self.request_lasted || self.requested < self.requests {
+        } else if self.unsent > 0 {
             HeldBy::Requests
         } else if let Some(watch) = first(|watched| !watched.drained) {
             HeldBy::NotDrained { watch }
@@ -213,6 +297,7 @@ mod tests {
     const UNREADY: Finding = Finding { ready: false, drained: true };
     const UNKNOWN: Finding = Finding { ready: false, drained: false };
     const IDLE: Finding = Finding { ready: true, drained: true };
+    const NEVER_KNOWN: End = End::Elapsed(HeldBy::NeverKnown { watch: 0 });
     const NEVER_READY: End = End::Elapsed(HeldBy::NeverReady { watch: 0 });
     const NOT_DRAINED: End = End::Elapsed(HeldBy::NotDrained { watch: 0 });
 
@@ -256,7 +341,7 @@ mod tests {
                     now = until;
                 }
                 Step::End(end) => return (now, end, checks),
-                Step::Request { .. } => panic!("no request was given"),
+                Step::Request { .. } | Step::Late { .. } => panic!("no request was given"),
             }
         }
     }
@@ -272,7 +357,7 @@ mod tests {
         assert_eq!((at, end, checks.len()), (secs(20.0), End::Elapsed(HeldBy::Nothing), 0));
         let zero = Rules { duration: Duration::ZERO, ..rules() };
         let (at, end, checks) = run(&zero, 1, |_, _| panic!("no time is left"));
-        assert_eq!((at, end, checks.len()), (Duration::ZERO, NEVER_READY, 0));
+        assert_eq!((at, end, checks.len()), (Duration::ZERO, NEVER_KNOWN, 0));
     }
 
     #[test]
@@ -346,12 +431,11 @@ mod tests {
 
     #[test]
     fn never_ready_means_mistaken() {
-        for never in [UNREADY, UNKNOWN] {
-            assert_eq!(ends(&rules(), |_| never), (20.0, NEVER_READY), "{never:?}");
-        }
+        assert_eq!(ends(&rules(), |_| UNREADY), (20.0, NEVER_READY));
+        assert_eq!(ends(&rules(), |_| UNKNOWN), (20.0, NEVER_KNOWN));
         let assumed = Rules { assume_ready: true, ..rules() };
         assert_eq!(ends(&assumed, |_| UNREADY), (5.0, End::Drained));
-        assert_eq!(ends(&assumed, |_| UNKNOWN), (20.0, NOT_DRAINED));
+        assert_eq!(ends(&assumed, |_| UNKNOWN), (20.0, NEVER_KNOWN));
         // Unready checks from before it was ever ready do not count.
         assert_eq!(ends(&rules(), |now| if now == 6.0 { READY } else { UNREADY }), (9.0, End::Drained));
         // One of two that was never ready holds the drain, however ready the other was.
@@ -392,19 +476,25 @@ mod tests {
         assert!(!drain.checked(secs(2.5), UNREADY));
     }
 
-    /// Runs a drain with requests in virtual time, each of which takes a tenth of a second. `check` is told the watch and the
-    /// time, and says how long the check takes if its deadline lets it, and what it then finds; one that is cut off finds
-    /// nothing. Returns when each request was sent, and how the drain ended.
+    /// Runs a drain with requests in virtual time. `check` is told the watch and the time, and says how long the check takes if its
+    /// deadline lets it, and what it then finds; one that is cut off finds nothing. `reply` is told the request and when it was
+    /// sent, and says how long the reply takes, and what it is. Returns when each request was sent, when it was told to be late,
+    /// and how the drain ended.
     fn run_with_requests(
         rules: &Rules,
         watches: usize,
         requests: usize,
         check: impl Fn(usize, f64) -> (f64, Finding),
-    ) -> (Vec<f64>, f64, End) {
+        reply: impl Fn(usize, f64) -> (f64, Reply),
+    ) -> Requested {
         let mut drain = Drain::new(rules, watches, requests);
         let mut now = Duration::ZERO;
-        let mut sent = Vec::new();
+        let mut replies: Vec<(Duration, usize, Reply)> = Vec::new();
+        let (mut sent, mut late) = (Vec::new(), Vec::new());
         loop {
+            for (_, request, reply) in replies.extract_if(.., |(at, ..)| *at <= now) {
+                drain.replied(now, request, reply);
+            }
             match drain.next(now) {
                 Step::Check { watch, deadline } => {
                     assert!(deadline > now && deadline <= rules.duration);
@@ -413,51 +503,112 @@ mod tests {
                     now = (now + secs(takes)).min(deadline);
                     drain.checked(now, finding);
                 }
-                Step::Request { request, deadline } => {
-                    assert!(request == sent.len() && deadline > now && deadline <= now + rules.timeout);
-                    sent.push(now.as_secs_f64());
-                    now = (now + secs(0.1)).min(deadline);
-                    drain.requested(now);
+                Step::Request { request } => {
+                    sent.push((request, now.as_secs_f64()));
+                    let (takes, reply) = reply(request, now.as_secs_f64());
+                    replies.push((now + secs(takes), request, reply));
                 }
+                Step::Late { request } => late.push((request, now.as_secs_f64())),
                 Step::Sleep { until } => {
                     assert!(until > now && until <= rules.duration, "{until:?}");
-                    now = until;
+                    now = replies.iter().map(|(at, ..)| *at).fold(until, Duration::min);
                 }
-                Step::End(end) => return (sent, now.as_secs_f64(), end),
+                Step::End(end) => return Requested { sent, late, end: (now.as_secs_f64(), end) },
             }
         }
+    }
+
+    #[derive(Debug, PartialEq)]
+    struct Requested {
+        sent: Vec<(usize, f64)>,
+        late: Vec<(usize, f64)>,
+        end: (f64, End),
+    }
+
+    const NOTHING: (f64, End) = (20.0, End::Elapsed(HeldBy::Nothing));
+
+    fn unwatched(rules: &Rules, requests: usize, reply: impl Fn(usize, f64) -> (f64, Reply)) -> Requested {
+        run_with_requests(rules, 0, requests, |_, _| panic!("nothing is watched"), reply)
+    }
+
+    /// The server takes every request and answers well.
+    fn takes_all(_: usize, _: f64) -> (f64, Reply) {
+        (0.125, Reply::Final)
     }
 
     #[test]
     fn requests_follow_the_baseline() {
         let check = |_, now| (0.5, if now < 1.0 { READY } else { UNREADY });
-        assert_eq!(run_with_requests(&rules(), 1, 1, check), (vec![0.5], 5.0, End::Drained));
+        let one = run_with_requests(&rules(), 1, 1, check, takes_all);
+        assert_eq!(one, Requested { sent: vec![(0, 0.5)], late: vec![], end: (5.0, End::Drained) });
         // Nothing is watched: at once.
-        let plain = run_with_requests(&rules(), 0, 1, |_, _| panic!("nothing is watched"));
-        assert_eq!(plain, (vec![0.0], 20.0, End::Elapsed(HeldBy::Nothing)));
+        assert_eq!(unwatched(&rules(), 1, takes_all), Requested { sent: vec![(0, 0.0)], late: vec![], end: NOTHING });
         // However many watches hang, for one timeout; a check that is still going on then is cut off.
         let hangs = |_, _| (60.0, READY);
-        assert_eq!(run_with_requests(&rules(), 3, 1, hangs), (vec![1.0], 20.0, NEVER_READY));
-        let slow = |watch, _| if watch == 0 { (0.9, READY) } else { (60.0, READY) };
-        assert_eq!(run_with_requests(&rules(), 2, 1, slow).0, [1.0]);
+        let three = run_with_requests(&rules(), 3, 1, hangs, takes_all);
+        assert_eq!((three.sent, three.end), (vec![(0, 1.0)], (20.0, NEVER_KNOWN)));
+        let slow = |watch, _| if watch == 0 { (0.875, READY) } else { (60.0, READY) };
+        assert_eq!(run_with_requests(&rules(), 2, 1, slow, takes_all).sent, [(0, 1.0)]);
         // Nor do the requests wait until DURATION, when there would be no time left to send them.
         let patient = Rules { timeout: secs(60.0), ..rules() };
-        assert_eq!(run_with_requests(&patient, 1, 1, hangs), (vec![10.0], 20.0, NEVER_READY));
+        assert_eq!(run_with_requests(&patient, 1, 1, hangs, takes_all).sent, [(0, 10.0)]);
     }
 
     #[test]
     fn requests_wait_for_the_delay() {
         let delayed = Rules { delay: secs(7.25), ..rules() };
-        assert_eq!(run_with_requests(&delayed, 0, 1, |_, _| panic!()).0, [7.25]);
+        assert_eq!(unwatched(&delayed, 1, takes_all).sent, [(0, 7.25)]);
         // Checks go on meanwhile, and what has drained does not end the drain before the requests have been sent.
         let idle = |_, _| (0.0, IDLE);
-        let (sent, end, why) = run_with_requests(&delayed, 1, 2, idle);
-        assert_eq!((sent, why), (vec![7.25, 7.35], End::Drained));
-        assert!((7.44..7.46).contains(&end), "{end}");
+        let two = run_with_requests(&delayed, 1, 2, idle, takes_all);
+        assert_eq!((two.sent, two.end), (vec![(0, 7.25), (1, 7.375)], (7.375, End::Drained)));
         // A first round that hangs beyond the delay holds them up no longer than it would without a delay.
-        assert_eq!(run_with_requests(&Rules { delay: secs(0.5), ..rules() }, 3, 1, |_, _| (60.0, READY)).0, [1.0]);
+        let hangs = |_, _| (60.0, READY);
+        let short = Rules { delay: secs(0.5), ..rules() };
+        assert_eq!(run_with_requests(&short, 3, 1, hangs, takes_all).sent, [(0, 1.0)]);
         // After the first round a check that is under way is not cut off for them.
-        assert_eq!(run_with_requests(&delayed, 3, 1, |_, _| (60.0, READY)).0, [8.0]);
+        assert_eq!(run_with_requests(&delayed, 3, 1, hangs, takes_all).sent, [(0, 8.0)]);
+    }
+
+    #[test]
+    fn a_request_is_sent_until_it_is_heard() {
+        let at = |sent: &[(usize, f64)]| sent.iter().map(|(_, at)| *at).collect::<Vec<_>>();
+        for reply in [Reply::Again, Reply::NotTaken] {
+            // Once a period, or at once if the reply took longer than that.
+            let not_before = |seconds, takes| {
+                unwatched(&rules(), 1, move |_, now| (takes, if now < seconds { reply } else { Reply::Final }))
+            };
+            assert_eq!(at(&not_before(2.0, 0.0).sent), [0.0, 1.0, 2.0]);
+            assert_eq!(at(&not_before(2.0, 0.5).sent), [0.0, 1.0, 2.0]);
+            assert_eq!(at(&not_before(2.0, 1.5).sent), [0.0, 1.5, 3.0]);
+            let to_the_end = not_before(99.0, 0.0);
+            assert_eq!((to_the_end.sent.len(), to_the_end.end), (20, NOTHING));
+        }
+        assert_eq!(at(&unwatched(&rules(), 1, takes_all).sent), [0.0]);
+        // A request that nobody takes holds no drain.
+        let early = run_with_requests(&rules(), 1, 1, |_, _| (0.0, IDLE), |_, _| (0.0, Reply::NotTaken));
+        assert_eq!((early.sent.len(), early.end), (5, (5.0, End::Drained)));
+    }
+
+    #[test]
+    fn the_next_request_waits_for_an_answer_or_one_timeout() {
+        // The first request is answered after 0.5 s, late, never, or not taken. Checks go on meanwhile.
+        for (takes, reply, second, late) in [
+            (0.5, Reply::Final, 0.5, vec![]),
+            (0.5, Reply::Again, 0.5, vec![]),
+            (3.5, Reply::Final, 1.0, vec![(0, 1.0)]),
+            (99.0, Reply::Final, 1.0, vec![(0, 1.0)]),
+            (0.0, Reply::NotTaken, 1.0, vec![]),
+        ] {
+            let replies = |request, now| if request == 0 && now == 0.0 { (takes, reply) } else { (0.0, Reply::Final) };
+            let got = run_with_requests(&rules(), 1, 2, |_, _| (0.0, IDLE), replies);
+            let first_of_second = got.sent.iter().find(|(request, _)| *request == 1);
+            assert_eq!((first_of_second, &got.late), (Some(&(1, second)), &late), "{takes} {reply:?}");
+            assert_eq!(got.end, (5.0, End::Drained));
+        }
+        // Late is told once, however often the request is sent.
+        let late = unwatched(&rules(), 1, |_, _| (1.5, Reply::NotTaken)).late;
+        assert_eq!(late, [(0, 1.0)]);
     }
 
     #[test]
@@ -474,19 +625,20 @@ mod tests {
         // Watch 0 has drained, watch 1 has not.
         assert_eq!(held(&rules, &|watch, _| [IDLE, READY][watch]), HeldBy::NotDrained { watch: 1 });
         assert_eq!(held(&rules, &|watch, _| [IDLE, UNREADY][watch]), HeldBy::NeverReady { watch: 1 });
+        // No check of watch 1 said anything, which tells more than that watch 0 was never ready.
+        assert_eq!(held(&rules, &|watch, _| [UNREADY, UNKNOWN][watch]), HeldBy::NeverKnown { watch: 1 });
+        let slow_at_last = |_, now| if now < 4.0 { UNREADY } else { UNKNOWN };
+        assert_eq!(held(&rules, &slow_at_last), HeldBy::NeverReady { watch: 0 });
         // It had not drained at the last check, though it had before.
         let back = |watch, now| if watch == 1 && now == 4.0 { READY } else { IDLE };
         assert_eq!(held(&Rules { threshold: 5, ..rules.clone() }, &back), HeldBy::NotDrained { watch: 1 });
         let late = |_, now| if now < 3.0 { READY } else { IDLE };
         assert_eq!(held(&rules, &late), HeldBy::Threshold { agreed: 2 });
         assert_eq!(held(&Rules { min: secs(4.5), ..rules.clone() }, &|_, _| IDLE), HeldBy::Min);
-        // A request that hangs until DURATION has passed.
-        let rules = Rules { timeout: secs(9.0), threshold: 1, ..rules };
-        let mut drain = Drain::new(&rules, 1, 2);
-        drain.next(secs(0.0));
-        drain.checked(secs(0.0), IDLE);
-        assert_eq!(drain.next(secs(0.1)), Step::Request { request: 0, deadline: secs(4.5) });
-        drain.requested(secs(4.5));
-        assert_eq!(drain.next(secs(4.5)), Step::End(End::Elapsed(HeldBy::Requests)));
+        // There was no time for the second request, though all had drained.
+        let patient = Rules { timeout: secs(9.0), ..rules };
+        let hangs = |_, _| (99.0, Reply::Final);
+        let end = run_with_requests(&patient, 1, 2, |_, _| (0.0, IDLE), hangs).end;
+        assert_eq!(end, (4.5, End::Elapsed(HeldBy::Requests)));
     }
 }

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use crate::cli::plan::{Fallback, Plan};
-use crate::drain::{Drain, End, HeldBy, Rules, Step};
+use crate::drain::{Drain, End, HeldBy, Reply, Rules, Step};
 use crate::exit;
-use crate::http::request;
-use crate::os::clock::{elapsed, sleep_until};
+use crate::http::header::Header;
+use crate::http::request::{self, Request, Sender};
+use crate::os::clock::{elapsed, poll_until, sleep_until};
 use crate::os::log;
+use crate::os::sys::PollFd;
 use crate::text::Seconds;
 use crate::watch::{Checker, Verdict, Watch};
 
@@ -18,11 +20,16 @@ const CHANGES_LOGGED: u32 = 20;
 pub fn drain(plan: &Plan) -> i32 {
     log::info(format_args!("{plan}"));
     let mut drain = Drain::new(&plan.rules, plan.watches.len(), plan.requests.len());
-    let mut status = exit::OK;
     let mut checker = Checker::new(&plan.headers, plan.idle_after);
     let mut is_cut_off = false;
     let mut histories: Vec<History> = plan.watches.iter().map(History::new).collect();
+    let mut asked: Vec<Asked> = plan.requests.iter().map(|request| Asked::new(request, &plan.headers)).collect();
     let end = loop {
+        for (request, asked) in asked.iter_mut().enumerate() {
+            if let Some(reply) = asked.advance(&plan.rules) {
+                drain.replied(elapsed(), request, reply);
+            }
+        }
         match drain.next(elapsed()) {
             Step::Check { watch, deadline } => {
                 let verdict = checker.check(&plan.watches[watch].target, deadline);
@@ -31,25 +38,17 @@ pub fn drain(plan: &Plan) -> i32 {
                     histories[watch].update(verdict);
                 }
             }
-            Step::Request { request, deadline } => {
-                let request = &plan.requests[request];
-                match request::send(request, &plan.headers, deadline) {
-                    Ok(answer) => log::info(format_args!("{request}: {answer}")),
-                    Err(why) => {
-                        log::error(format_args!("error: {request} failed: {why}"));
-                        status = exit::FAILURE;
-                    }
-                }
-                drain.requested(elapsed());
+            Step::Request { request } => asked[request].send(),
+            Step::Late { request } => log::info(format_args!("{}: no answer yet", asked[request].request)),
+            Step::Sleep { until } => {
+                let mut polled: Vec<PollFd> = asked.iter().filter_map(|asked| asked.sender.polled()).collect();
+                // If poll(2) fails, it spins rather than end early.
+                let _ = poll_until(&mut polled, until);
             }
-            Step::Sleep { until } => sleep_until(until),
             Step::End(end) => break end,
         }
     };
-    for request in &plan.requests[drain.requests_sent()..] {
-        log::error(format_args!("error: {request} failed: no time was left to send it"));
-        status = exit::FAILURE;
-    }
+    let heard = asked.iter().filter(|asked| asked.was_heard()).count();
     for History { watch, changes, .. } in &histories {
         if *changes > CHANGES_LOGGED {
             log::info(format_args!("{watch} changed {changes} times"));
@@ -67,7 +66,7 @@ pub fn drain(plan: &Plan) -> i32 {
             ));
         }
     }
-    status
+    if heard == asked.len() { exit::OK } else { exit::FAILURE }
 }
 
 /// Says in the last log line what held the drain.
@@ -82,25 +81,28 @@ impl fmt::Display for WhatHeld<'_> {
         let Rules { min, threshold, .. } = self.plan.rules;
         match self.held {
             HeldBy::Nothing => Ok(()),
+            HeldBy::NeverKnown { watch } => {
+                let History { watch, last, .. } = &self.histories[watch];
+                match last {
+                    Some(verdict) => {
+                        write!(f, "{}: no check of {watch} could tell whether it had drained", verdict.reason)
+                    }
+                    None => write!(f, "no check of {watch} was finished"),
+                }
+            }
             HeldBy::NeverReady { watch } => {
                 let History { watch, last, .. } = &self.histories[watch];
                 write!(f, "{watch} was never ready, so it could not stop being ready")?;
-                match last {
-                    Some(verdict) => write!(f, "; at the last check it was {verdict}"),
-                    None => f.write_str("; no check of it was finished"),
-                }
+                last.iter().try_for_each(|verdict| write!(f, "; at the last check it was {verdict}"))
             }
             HeldBy::NotDrained { watch } => {
                 let History { watch, last, .. } = &self.histories[watch];
-                match last {
-                    Some(verdict) => write!(f, "{watch} was {verdict} at the last check"),
-                    None => write!(f, "no check of {watch} was finished"),
-                }
+                last.iter().try_for_each(|verdict| write!(f, "{watch} was {verdict} at the last check"))
             }
             HeldBy::Threshold { agreed } => {
                 write!(f, "all that is watched had drained, but only at {agreed} of {threshold} checks in a row")
             }
-            HeldBy::Requests => f.write_str("a request took until DURATION, or was not sent"),
+            HeldBy::Requests => f.write_str("there was no time left to send a request"),
             HeldBy::Min => write!(f, "all that is watched had drained, but --min is {}", Seconds(min)),
         }
     }
@@ -149,5 +151,75 @@ impl<'a> History<'a> {
             log::info(format_args!("{watch} changes often: from now on its changes are only counted"));
         }
         self.last = Some(verdict);
+    }
+}
+
+/// A request, and what has become of it as far as the log needs it.
+struct Asked<'a> {
+    request: &'a Request<'a>,
+    sender: Sender<'a>,
+    status: Status,
+}
+
+/// What has become of a request.
+enum Status {
+    NotSent,
+    NotAnswered,
+    /// It failed for this reason, and is sent again.
+    Failing(request::Error),
+    /// It failed for good, and the log says so.
+    Failed,
+    Heard,
+}
+
+impl<'a> Asked<'a> {
+    fn new(request: &'a Request<'a>, headers: &'a [Header<'a>]) -> Asked<'a> {
+        Asked { request, sender: Sender::new(request, headers), status: Status::NotSent }
+    }
+
+    fn send(&mut self) {
+        self.sender.send();
+        if let Status::NotSent = self.status {
+            self.status = Status::NotAnswered;
+        }
+    }
+
+    /// Does what can be done without waiting, and returns what has come of the request if that is new.
+    fn advance(&mut self, rules: &Rules) -> Option<Reply> {
+        let request = self.request;
+        match self.sender.advance()? {
+            Ok(answer) => {
+                log::info(format_args!("{request}: {answer} at {}", Seconds(elapsed())));
+                self.status = Status::Heard;
+                Some(Reply::Final)
+            }
+            Err(error) if error.reply() == Reply::Final => {
+                log::error(format_args!("error: {request} failed: {error}"));
+                self.status = Status::Failed;
+                Some(Reply::Final)
+            }
+            Err(error) => {
+                let reply = error.reply();
+                if !matches!(self.status, Status::Failing(_)) {
+                    let period = Seconds(rules.period);
+                    log::error(format_args!("error: {request} failed: {error}; it is sent again every {period}"));
+                }
+                self.status = Status::Failing(error);
+                Some(reply)
+            }
+        }
+    }
+
+    /// Returns true if the request has succeeded by the end of the drain. Logs why not, unless the log says so already.
+    fn was_heard(&self) -> bool {
+        let request = self.request;
+        match &self.status {
+            Status::Heard => return true,
+            Status::Failed => {}
+            Status::NotSent => log::error(format_args!("error: {request} failed: no time was left to send it")),
+            Status::NotAnswered => log::error(format_args!("error: {request} was never heard: no answer")),
+            Status::Failing(error) => log::error(format_args!("error: {request} was never heard: {error}")),
+        }
+        false
     }
 }

@@ -1,13 +1,15 @@
-//! `--get` and `--post`: a request that tells the app to drain.
+//! `--get` and `--post`: a request that tells the app to drain. It is sent until it is heard.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::client::{Answer, Exchange, Method, NotFollowed, Read};
+use super::client::{self, Answer, Exchange, Method, NotFollowed, Read};
 use super::header::Header;
+use crate::drain::Reply;
 use crate::net::endpoint::Endpoint;
-use crate::net::failure::Failure;
+use crate::net::failure::{Failure, TIMED_OUT};
 use crate::net::url::HttpUrl;
+use crate::os::sys::PollFd;
 use crate::text::Bytes;
 
 /// One request.
@@ -34,14 +36,16 @@ impl fmt::Display for Request<'_> {
 pub enum Error {
     /// There was an answer, but not success.
     Answer(Answer),
-    /// There was no answer.
-    Failure(Failure),
+    /// There was an answer, but it is malformed, too long, or a redirect that cannot be followed.
+    BadAnswer(Failure),
+    /// No server took the request, or none answered it.
+    NotTaken(Failure),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let answer = match self {
-            Error::Failure(failure) => return failure.fmt(f),
+            Error::BadAnswer(failure) | Error::NotTaken(failure) => return failure.fmt(f),
             Error::Answer(answer) => answer,
         };
         let Some(NotFollowed::SameHost(_, url)) = &answer.redirect else { return answer.fmt(f) };
@@ -54,17 +58,71 @@ impl fmt::Display for Error {
     }
 }
 
-/// Sends a request, and returns its answer by `deadline`, a time since the start of the drain. It does not wait for the body.
-///
-/// # Errors
-/// Why there is no answer, or an answer that is not success. A redirect that was not followed is not success, since nobody was
-/// told to drain. The exception is 302 or 303 to the same host after a POST: the app has done what was asked, and shows where to
-/// look.
-pub fn send(request: &Request, headers: &[Header], deadline: Duration) -> Result<Answer, Error> {
-    let mut exchange = Exchange::new(request.method, &request.url, headers, Read::Head);
-    let answer = exchange.advance(deadline).map_err(|error| Error::Failure(error.into()))?;
-    match (answer.status, &answer.redirect) {
-        (200..300, _) | (302 | 303, Some(NotFollowed::SameHost(..))) => Ok(answer),
-        _ => Err(Error::Answer(answer)),
+impl Error {
+    /// Returns what the drain makes of it: whether the request is sent again.
+    pub fn reply(&self) -> Reply {
+        match self {
+            Error::NotTaken(_) => Reply::NotTaken,
+            Error::Answer(answer) if matches!(answer.status, 408 | 429 | 500..600) => Reply::Again,
+            Error::Answer(_) | Error::BadAnswer(_) => Reply::Final,
+        }
+    }
+}
+
+/// Sends a request, and again if it must. It never waits, and never hangs up on a server that has taken the request, because many
+/// frameworks cancel a handler whose client has gone. Only to be sent again, or dropped, it closes the connection.
+pub struct Sender<'a> {
+    request: &'a Request<'a>,
+    headers: &'a [Header<'a>],
+    /// `None` before the request is sent, and after the connection has failed.
+    exchange: Option<Exchange<'a>>,
+    is_answered: bool,
+}
+
+impl<'a> Sender<'a> {
+    /// `headers` go with the request.
+    pub fn new(request: &'a Request<'a>, headers: &'a [Header<'a>]) -> Sender<'a> {
+        Sender { request, headers, exchange: None, is_answered: false }
+    }
+
+    /// Begins to send the request, over a new connection.
+    pub fn send(&mut self) {
+        let Request { method, url, .. } = self.request;
+        self.exchange = Some(Exchange::new(*method, url, self.headers, Read::Head));
+        self.is_answered = false;
+    }
+
+    /// Does what can be done now, and returns the answer when it has come, once. It does not wait for the body, but drops what
+    /// comes of it.
+    ///
+    /// # Errors
+    /// Why there is no answer, or an answer that is not success. A redirect that was not followed is not success, since nobody was
+    /// told to drain. The exception is 302 or 303 to the same host after a POST: the app has done what was asked, and shows where
+    /// to look.
+    pub fn advance(&mut self) -> Option<Result<Answer, Error>> {
+        let exchange = self.exchange.as_mut()?;
+        if self.is_answered {
+            exchange.drop_rest();
+            return None;
+        }
+        let result = match exchange.advance(Duration::ZERO) {
+            Err(client::Error::Connection(TIMED_OUT)) => return None,
+            Err(client::Error::Connection(failure)) => {
+                self.exchange = None;
+                return Some(Err(Error::NotTaken(failure)));
+            }
+            Err(client::Error::Answer(failure)) => Err(Error::BadAnswer(failure)),
+            Ok(answer) => match (answer.status, &answer.redirect) {
+                (200..300, _) | (302 | 303, Some(NotFollowed::SameHost(..))) => Ok(answer),
+                _ => Err(Error::Answer(answer)),
+            },
+        };
+        self.is_answered = true;
+        Some(result)
+    }
+
+    /// Returns what to poll before it advances, if anything can come.
+    pub fn polled(&self) -> Option<PollFd> {
+        self.exchange.as_ref().and_then(Exchange::polled)
     }
 }

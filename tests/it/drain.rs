@@ -180,7 +180,12 @@ fn a_hostile_server_cannot_hold_it() {
     let path = fresh_path("full");
     let _unix = full_unix_queue(&path);
     let (_tcp, _queued, full) = full_tcp_queue();
-    let http = [silent, head, body, endless, loops, full].map(|address| format!("http://{address}/"));
+    let floods = serve(|_, mut stream| {
+        read_request(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 X\r\n\r\n");
+        while stream.write_all(&[b'x'; 10_000]).is_ok() {}
+    });
+    let http = [silent, head, body, endless, floods, loops, full].map(|address| format!("http://{address}/"));
     let others = [
         format!("grpc://{silent}"),
         format!("grpc://{frames}"),
@@ -207,14 +212,22 @@ fn the_last_line_says_what_held_it() {
     let rows: &[(&[&str], &str)] = &[
         (&["--until-idle", &idle, "--min", "9"], "all that is watched had drained, but --min is 9s"),
         (&["--until-idle", &idle, "--threshold", "1000"], "all that is watched had drained, but only at "),
-        (&["--until-unready", &silent], "no check of it was finished; DURATION cut one more check off"),
+        (
+            &["--until-unready", &silent],
+            &format!("in full: no check of {silent} was finished; DURATION cut one more check off"),
+        ),
         (&["--until-unready", &silent, "--assume-ready"], &format!("in full: no check of {silent} was finished")),
+        (
+            &["--until-unready", &silent, "--timeout", "50ms"],
+            &format!("in full: timed out: no check of {silent} could tell whether it had drained"),
+        ),
         (&["--until-idle", &idle, "--until-unready", &ready], &format!("{ready} was ready (204) at the last check")),
-        (&["--until-idle", &idle, "--post", &silent], "a request took until DURATION, or was not sent"),
+        (&["--until-idle", &idle, "--post", &silent, "--get", &silent], "there was no time left to send a request"),
     ];
     each(rows, |(arguments, why)| {
         let min: &[&str] = if arguments.contains(&"--min") { &[] } else { &["--min", "0"] };
-        let run = run(&[&["0.7", "--period", "10ms", "--timeout", "60"], min, *arguments].concat());
+        let timeout: &[&str] = if arguments.contains(&"--timeout") { &[] } else { &["--timeout", "60"] };
+        let run = run(&[&["0.7", "--period", "10ms"], min, timeout, *arguments].concat());
         assert!(run.status == i32::from(arguments.contains(&"--post")) && run.slept(700), "{run:?}");
         let last = *run.lines().last().unwrap();
         assert!(last.starts_with("slept ") && last.contains("s in full: ") && last.contains(why), "{last}");

@@ -1,13 +1,16 @@
-//! `--get` and `--post`: what fails costs the exit status, and not the drain.
+//! `--get` and `--post`: a request is sent until it is heard, and what fails costs the exit status, and not the drain.
 
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use crate::support::{
-    CLOSED, answer, each, fresh_path, hold, program, read_request, run, serve, serve_unix, start, url,
+    CLOSED, answer, answers, each, fresh_path, hold, program, read_request, run, run_shell, serve, serve_unix, start,
+    url,
 };
 
 /// `/N` answers N; the other paths are as their names say.
@@ -70,8 +73,13 @@ fn outcomes() {
         ("--get", "/moved-to-404", 1, "failed: 404"),
         ("--get", "/loop", 1, "failed: more than 9 redirects"),
         ("--get", "/404", 1, "failed: 404"),
+        ("--get", "/408", 1, "failed: 408; it is sent again every 1s"),
+        ("--get", "/429", 1, "failed: 429; it is sent again every 1s"),
+        ("--get", "/500", 1, "failed: 500; it is sent again every 1s"),
+        ("--get", "/599", 1, "failed: 599; it is sent again every 1s"),
+        ("--get", "/307-to-/503", 1, "failed: 503; it is sent again every 1s"),
         ("--get", "/informs", 1, "failed: 404"),
-        ("--get", "/silent", 1, "failed: timed out"),
+        ("--get", "/silent", 0, ": no answer yet"),
         ("--post", "/202", 0, ": 202"),
         ("--post", "/301-to-/drain/", 1, "failed: 301, a redirect that a POST does not follow: write HERE/drain/"),
         ("--post", "/302-to-/seen", 0, ": 302, Location: /seen"),
@@ -98,7 +106,7 @@ fn outcomes() {
         ("--post", "/https-by-308", 1, "failed: 308, a redirect to https, which cannot be followed: https://HOST/x"),
         ("--post", "/ftp", 1, "failed: redirect to a scheme that is not http"),
         ("--post", "/stalls", 0, ": 200"),
-        ("--post", "/silent", 1, "failed: timed out"),
+        ("--post", "/silent", 0, ": no answer yet"),
     ];
     let both = rows.into_iter().flat_map(|(option, path, status, says)| {
         let host = format!("localhost:{}", address.port());
@@ -109,24 +117,30 @@ fn outcomes() {
         )
     });
     let nobody = [
-        ("--get", format!("http://{CLOSED}/"), 1, "failed: connection refused".to_string()),
-        ("--post", format!("http://localhost:{}/", CLOSED.port()), 1, "failed: connection refused".to_string()),
-        ("--post", unreachable, 1, "failed: unreachable".to_string()),
-        ("--post", "http://unix:/no/socket:/".to_string(), 1, "failed: no such socket".to_string()),
+        ("--get", format!("http://{CLOSED}/"), 1, "failed: connection refused; it is sent again every 1s".to_string()),
+        (
+            "--post",
+            format!("http://localhost:{}/", CLOSED.port()),
+            1,
+            "failed: connection refused; it is sent again every 1s".to_string(),
+        ),
+        ("--post", unreachable, 1, "failed: unreachable; it is sent again every 1s".to_string()),
+        (
+            "--post",
+            "http://unix:/no/socket:/".to_string(),
+            1,
+            "failed: no such socket; it is sent again every 1s".to_string(),
+        ),
     ];
     each(both.chain(nobody), |(option, url, status, says)| {
-        // What must not be cut off is ended by hand once its line is there, so that it has all the time it needs.
-        let (duration, timeout) = if says.contains("timed out") { ("0.6", "0.2") } else { ("infinity", "60") };
-        let mut running = start(&mut program(&[duration, option, &url, "--timeout", timeout]), Stdio::piped());
+        // It is ended by hand once its line is there, so that it has all the time it needs.
+        let timeout = if says.contains("no answer yet") { "0.2" } else { "60" };
+        let mut running = start(&mut program(&["infinity", option, &url, "--timeout", timeout]), Stdio::piped());
         running.line();
         let line = running.line();
-        assert!(line.contains(&format!("{} {url}", &option[2..].to_uppercase())) && line.ends_with(&says), "{line}");
-        if duration == "infinity" {
-            assert_eq!(line.starts_with("error: "), status == 1, "{line}");
-        } else {
-            let run = running.finish();
-            assert!(run.status == status && run.slept(600), "{option} {url}: {run:?}");
-        }
+        let said = line.rsplit_once(" at ").map_or(line.as_str(), |(said, _)| said);
+        assert!(said.contains(&format!("{} {url}", &option[2..].to_uppercase())) && said.ends_with(&says), "{line}");
+        assert_eq!(line.starts_with("error: "), status == 1, "{line}");
     });
 }
 
@@ -152,12 +166,12 @@ fn longer_than_a_socket_is() {
         answer(&mut stream, if all { 200 } else { 500 });
     });
     let header = format!("--header=A: {}", "x".repeat(120_000));
-    for (socket, timeout, says) in [(&reads, "60", ": 200"), (&path, "0.1", " failed: timed out")] {
+    for (socket, timeout, says) in [(&reads, "60", ": 200 at "), (&path, "0.1", ": no answer yet")] {
         let get = format!("http://unix:{}:/", socket.display());
         let arguments = ["infinity", "--get", &get, "--timeout", timeout, &header, &header, &header, &header];
         let mut running = start(&mut program(&arguments), Stdio::piped());
         running.line();
-        assert!(running.line().ends_with(&format!("GET {get}{says}")));
+        assert!(running.line().starts_with(&format!("GET {get}{says}")));
     }
 }
 
@@ -167,6 +181,7 @@ fn no_time_is_left() {
     let silent = format!("http://{}/", serve(|_, mut stream| hold(&mut stream)));
     let run = run(&["0.5", "--get", &silent, "--post", &silent, "--timeout=60"]);
     assert!(run.status == 1 && run.slept(500), "{run:?}");
+    assert!(run.says(&format!("error: GET {silent} was never heard: no answer")), "{run:?}");
     assert!(run.says(&format!("error: POST {silent} failed: no time was left to send it")), "{run:?}");
 }
 
@@ -176,7 +191,7 @@ fn in_order() {
     let (send, requests) = channel();
     let address = serve(move |_, mut stream| {
         let request = read_request(&mut stream);
-        let status = if request.starts_with("GET /b ") { 500 } else { 200 };
+        let status = if request.starts_with("GET /b ") { 404 } else { 200 };
         let _ = send.send(request);
         answer(&mut stream, status);
     });
@@ -186,7 +201,7 @@ fn in_order() {
     let mut running = start(&mut program(&arguments), Stdio::piped());
     let log = [(); 4].map(|()| running.line());
     assert!(
-        log[1].ends_with("/a: 200") && log[2].ends_with("/b failed: 500") && log[3].ends_with("/c: 200"),
+        log[1].contains("/a: 200 at ") && log[2].ends_with("/b failed: 404") && log[3].contains("/c: 200 at "),
         "{log:?}"
     );
     let version = env!("CARGO_PKG_VERSION");
@@ -219,16 +234,175 @@ fn a_post_starts_the_drain() {
     assert!(run.status == 0 && run.lasted(300), "{run:?}");
     let lines = run.lines();
     assert!(lines[1].contains("is ready (200)"), "the baseline comes first: {lines:?}");
-    assert_eq!(lines[2], format!("POST {post}: 202"));
-    assert!(lines[3].contains("is unready (503)") && lines[4].starts_with("drained after"), "{lines:?}");
+    assert!(run.says(&format!("POST {post}: 202 at ")) && run.says("is unready (503)"), "{lines:?}");
+    assert!(lines[4].starts_with("drained after"), "{lines:?}");
 }
 
-/// A request that fails does not stop the checks.
+/// Whatever becomes of a request, checks go on, and what they find ends the drain.
 #[test]
-fn a_failure_does_not_stop_the_checks() {
-    let (address, _) = crate::support::answers(&[200, 503]);
-    let post = format!("http://{CLOSED}/");
-    let run =
-        run(&["60", "--until-unready", &url(address), "--post", &post, "--period=10ms", "--min=0", "--timeout=60"]);
-    assert!(run.status == 1 && run.says("drained after "), "{run:?}");
+fn checks_go_on() {
+    let silent = format!("http://{}/", serve(|_, mut stream| hold(&mut stream)));
+    let nobody = format!("http://{CLOSED}/");
+    for (post, why) in [(&silent, "no answer"), (&nobody, "connection refused")] {
+        let (address, _) = answers(&[200, 503]);
+        let run =
+            run(&["60", "--until-unready", &url(address), "--post", post, "--period=10ms", "--min=0", "--timeout=60"]);
+        assert!(run.status == 1 && run.says("drained after "), "{run:?}");
+        assert!(run.says(&format!("error: POST {post} was never heard: {why}")), "{run:?}");
+    }
+}
+
+/// What a server does with the first request, in the log's words; the second one is then heard.
+#[test]
+fn sent_again() {
+    let rows: [(&str, &str); 8] = [
+        ("408", "HTTP/1.1 408 X\r\n\r\n"),
+        ("429", "HTTP/1.1 429 X\r\n\r\n"),
+        ("500", "HTTP/1.1 500 X\r\n\r\n"),
+        ("503", "HTTP/1.1 503 X\r\n\r\n"),
+        ("504", "HTTP/1.1 504 X\r\n\r\n"),
+        ("connection closed", ""),
+        ("connection closed", "HTTP/1.1 200 X\r\n"),
+        ("connection reset", "unread"),
+    ];
+    each(rows, |(why, first)| {
+        let address = serve(move |number, mut stream| {
+            if first == "unread" && number == 0 {
+                let _ = stream.read(&mut [0]);
+                return;
+            }
+            read_request(&mut stream);
+            let _ = stream.write_all(if number == 0 { first.as_bytes() } else { b"HTTP/1.1 202 X\r\n\r\n" });
+        });
+        let post = format!("http://{address}/");
+        let run = run(&["3", "--post", &post, "--period=0.1", "--timeout=60"]);
+        let lines = run.lines();
+        assert!(run.status == 0 && run.slept(3000) && lines.len() == 4, "{why}: {run:?}");
+        assert_eq!(lines[1], format!("error: POST {post} failed: {why}; it is sent again every 0.1s"));
+        assert!(lines[2].starts_with(&format!("POST {post}: 202 at ")), "{why}: {run:?}");
+    });
+}
+
+/// An app that begins to listen late is told.
+#[test]
+fn until_somebody_listens() {
+    // No other test has this address, so that its ports are free later.
+    let address = TcpListener::bind("127.0.19.1:0").unwrap().local_addr().unwrap();
+    let path = fresh_path("late");
+    for url in [format!("http://{address}/"), format!("http://unix:{}:/", path.display())] {
+        let mut running = start(&mut program(&["infinity", "--post", &url, "--period=0.1"]), Stdio::piped());
+        running.line();
+        assert!(running.line().ends_with("; it is sent again every 0.1s"));
+        if url.contains("unix:") {
+            let (mut stream, _) = UnixListener::bind(&*path).unwrap().accept().unwrap();
+            read_request(&mut stream);
+            answer(&mut stream, 202);
+        } else {
+            let (mut stream, _) = TcpListener::bind(address).unwrap().accept().unwrap();
+            read_request(&mut stream);
+            answer(&mut stream, 202);
+        }
+        assert!(running.line().starts_with(&format!("POST {url}: 202 at ")));
+    }
+}
+
+/// An answer that is final is asked for once, a malformed one too.
+#[test]
+fn sent_once() {
+    for (response, status) in [
+        ("HTTP/1.1 202 X\r\n\r\n", 0),
+        ("HTTP/1.1 404 X\r\n\r\n", 1),
+        ("HTTP/1.1 301 X\r\nLocation: /x\r\n\r\n", 1),
+        ("HTTP/1.1 2x0 X\r\n\r\n", 1),
+        ("HTTP/1.1 302 X\r\nLocation: /%zz\r\n\r\n", 1),
+    ] {
+        let (send, requests) = channel();
+        let address = serve(move |_, mut stream| {
+            let _ = send.send(read_request(&mut stream));
+            let _ = stream.write_all(response.as_bytes());
+        });
+        let run = run(&["1", "--post", &format!("http://{address}/"), "--period=10ms", "--timeout=60"]);
+        assert!(run.status == status && run.slept(1000), "{response}: {run:?}");
+        assert_eq!(requests.try_iter().count(), 1, "{response}: {run:?}");
+    }
+}
+
+/// A request that is not answered in time holds up the next one no longer than that. Its answer counts whenever it comes.
+#[test]
+fn a_late_answer_counts() {
+    let (tell, told) = channel();
+    let told = Arc::new(Mutex::new(told));
+    let slow = serve(move |_, mut stream| {
+        read_request(&mut stream);
+        let _ = told.lock().unwrap().recv();
+        answer(&mut stream, 200);
+    });
+    let quick = serve(move |_, mut stream| {
+        read_request(&mut stream);
+        answer(&mut stream, 200);
+        let _ = tell.send(());
+    });
+    let [slow, quick] = [slow, quick].map(|address| format!("http://{address}/"));
+    let run = run(&["3", "--post", &slow, "--get", &quick, "--timeout=0.2"]);
+    let lines = run.lines();
+    assert!(run.status == 0 && run.slept(3000), "{run:?}");
+    assert_eq!(lines[1], format!("POST {slow}: no answer yet"));
+    assert!(run.says(&format!("GET {quick}: 200 at ")) && run.says(&format!("POST {slow}: 200 at ")), "{run:?}");
+}
+
+/// Many frameworks cancel a handler whose client has gone: the connection stays open until the drain ends, whatever the server
+/// does with it.
+#[test]
+fn never_hung_up_on() {
+    /// Streams, or waits for the client's end if `says` is empty.
+    fn lasts(stream: &mut TcpStream, says: &[u8]) {
+        stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        loop {
+            let is_gone = match stream.read(&mut [0]) {
+                Ok(count) => count == 0,
+                Err(error) => error.kind() != ErrorKind::WouldBlock,
+            };
+            if is_gone || stream.write_all(says).is_err() {
+                return;
+            }
+        }
+    }
+    let rows: [(&str, &[u8], &[u8]); 4] = [
+        ("it streams", b"HTTP/1.1 200 X\r\n\r\n", &[b'x'; 10_000]),
+        ("it works on after the head", b"HTTP/1.1 200 X\r\n\r\n", b""),
+        ("it has said all, but works on", b"HTTP/1.1 200 X\r\nContent-Length: 0\r\n\r\n", b""),
+        ("it has not answered", b"", b""),
+    ];
+    each(rows, |(name, head, then)| {
+        let (send, lasted) = channel();
+        let address = serve(move |_, mut stream| {
+            read_request(&mut stream);
+            let _ = stream.write_all(head);
+            if name == "it has said all, but works on" {
+                stream.shutdown(Shutdown::Write).unwrap();
+            }
+            let answered = Instant::now();
+            lasts(&mut stream, then);
+            let _ = send.send(answered.elapsed());
+        });
+        let post = format!("http://{address}/");
+        let run = run(&["2", "--post", &post, "--timeout=0.5"]);
+        // The server has answered before the log says so.
+        let at =
+            run.lines()[1].rsplit_once(": 200 at ").map_or(0.5, |(_, at)| at.trim_end_matches('s').parse().unwrap());
+        let lasted = lasted.recv().unwrap();
+        assert!(lasted >= Duration::from_secs_f64(2.0 - at), "{name}: {lasted:?}, {run:?}");
+        assert_eq!((run.status, run.slept(2000)), (i32::from(head.is_empty()), true), "{name}: {run:?}");
+    });
+}
+
+/// A connection that stays open takes a descriptor. Where there is none left, checks say nothing, and requests are sent again.
+#[test]
+fn no_descriptor_left() {
+    let app = format!("http://{}/", answers(&[200]).0);
+    for (limit, status, says) in [(4, 0, "is not known (too many open files"), (3, 1, "failed: too many open files")] {
+        let options = "--period 10ms --min 0 --threshold 1";
+        let run = run_shell(&format!("ulimit -n {limit}; exec \"$0\" 1 --until-unready {app} --post {app} {options}"));
+        assert!(run.status == status && run.slept(1000) && run.says(says), "{run:?}");
+    }
 }

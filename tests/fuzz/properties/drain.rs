@@ -1,22 +1,49 @@
-//! The rules of the drain: it ends early exactly where there is evidence, sends requests exactly when they are due, and does
-//! nothing too soon or for too long.
+//! The rules of the drain: it ends early only where there is evidence, sends each request when it may and until it is heard, and
+//! does nothing too soon or for too long.
 
 use std::time::Duration;
 
-use drain_sleep::drain::{Drain, End, Finding, HeldBy, Rules, Step};
+use drain_sleep::drain::{Drain, End, Finding, HeldBy, Reply, Rules, Step};
 
 use super::Bytes;
 
 /// A drain that has come no further by then is let be.
 const STEPS: usize = 400;
 
+/// The shortest period and timeout that the command line may give.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// What a watch has shown so far.
+#[derive(Clone, Default)]
+struct Shown {
+    checks: usize,
+    known: bool,
+    ready: bool,
+    /// Checks in a row that found it drained.
+    drained: u32,
+}
+
+/// What has become of a request that was sent.
+struct Sent {
+    first: Duration,
+    last: Duration,
+    reply: Option<Reply>,
+    told_late: bool,
+}
+
+impl Sent {
+    fn is_pending(&self) -> bool {
+        self.reply.is_none()
+    }
+}
+
 pub fn holds(input: &[u8]) {
     let mut input = Bytes(input);
     let rules = Rules {
         duration: time(&mut input),
         min: time(&mut input),
-        period: time(&mut input),
-        timeout: time(&mut input),
+        period: time(&mut input).max(SHORTEST),
+        timeout: time(&mut input).max(SHORTEST),
         threshold: u32::from(input.next() % 8) + 1,
         assume_ready: input.next() & 1 == 1,
         delay: time(&mut input),
@@ -26,67 +53,84 @@ pub fn holds(input: &[u8]) {
     let mut drain = Drain::new(&rules, watches, requests);
     let mut now = Duration::ZERO;
     let mut next_round = Duration::ZERO;
-    let mut request_lasted = false;
-    let mut findings = Vec::new(); // of one watch after the other, round by round
-    let held_up = rules.timeout.min(rules.duration / 2);
+    let mut shown = vec![Shown::default(); watches];
+    let mut sent: Vec<Sent> = Vec::new();
+    let mut may_send = rules.delay;
     for _ in 0..STEPS {
-        let step = drain.next(now);
-        let requested = drain.requests_sent();
-        let has_requests = requested < requests;
-        let has_baseline = findings.len() >= watches;
-        let has_drained = has_drained(&findings, watches, &rules) && !has_requests;
-        let is_over = now >= rules.duration;
-        // At DURATION, too, it has drained, unless --min or a request is what lasted until then.
-        let is_late = is_over && (rules.min >= rules.duration || request_lasted);
-        let is_mid_round = is_over && watches > 0 && !findings.len().is_multiple_of(watches);
-        assert!(
-            is_mid_round || (step == Step::End(End::Drained)) == (has_drained && now >= rules.min && !is_late),
-            "{step:?} at {now:?}"
-        );
-        assert_eq!(matches!(step, Step::End(_)), is_over || step == Step::End(End::Drained), "{step:?} at {now:?}");
-        let is_due = has_requests && now >= rules.delay && (has_baseline || now >= held_up);
-        assert_eq!(matches!(step, Step::Request { .. }), !is_over && is_due, "{step:?} at {now:?}");
-        if let Step::Check { deadline, .. } | Step::Request { deadline, .. } = step {
-            assert!(deadline <= rules.duration && deadline.saturating_sub(now) <= rules.timeout);
+        if let Some(request) = sent.iter().position(Sent::is_pending)
+            && let Some(reply) = [Reply::Final, Reply::Again, Reply::NotTaken].get(usize::from(input.next() % 8))
+        {
+            drain.replied(now, request, *reply);
+            sent[request].reply = Some(*reply);
+            if *reply != Reply::NotTaken && request + 1 == sent.len() {
+                may_send = may_send.min(now);
+            }
         }
+        let step = drain.next(now);
+        let is_over = now >= rules.duration;
+        assert!(!is_over || matches!(step, Step::End(_)), "{step:?} at {now:?}");
         match step {
-            Step::End(End::Drained) => return,
+            Step::End(End::Drained) => {
+                assert!(watches > 0 && now >= rules.min && sent.len() == requests);
+                for watch in shown {
+                    assert!(watch.drained >= rules.threshold && (watch.ready || rules.assume_ready));
+                }
+                return;
+            }
             Step::End(End::Elapsed(held)) => {
-                let was_ready =
-                    |watch| findings.iter().skip(watch).step_by(watches).any(|finding: &Finding| finding.ready);
-                let never_ready = (0..watches).find(|&watch| !rules.assume_ready && !was_ready(watch));
-                match never_ready {
-                    Some(watch) => assert_eq!(held, HeldBy::NeverReady { watch }),
-                    None => assert!(!matches!(held, HeldBy::NeverReady { .. })),
+                assert!(is_over);
+                match held {
+                    HeldBy::Nothing => assert_eq!(watches, 0),
+                    HeldBy::NeverKnown { watch } => assert!(!shown[watch].known),
+                    HeldBy::NeverReady { watch } => assert!(!shown[watch].ready && !rules.assume_ready),
+                    HeldBy::Requests => assert!(sent.len() < requests),
+                    HeldBy::NotDrained { watch } => assert_eq!(shown[watch].drained, 0),
+                    HeldBy::Threshold { agreed } => assert!(agreed < rules.threshold),
+                    HeldBy::Min => assert!(rules.min >= rules.duration),
                 }
                 return;
             }
             Step::Check { watch, deadline } => {
-                assert_eq!(watch, findings.len() % watches);
+                assert!(deadline > now && deadline <= rules.duration && deadline - now <= rules.timeout);
+                let before = shown[..watch].last().map_or(shown[watch].checks + 1, |before| before.checks);
+                assert_eq!(before, shown[watch].checks + 1, "one after another");
                 if watch == 0 {
                     assert!(now >= next_round, "a round at {now:?}");
                     next_round = now.saturating_add(rules.period);
                 }
-                assert!(has_baseline || !has_requests || deadline <= rules.delay.max(held_up));
                 // A check may also come back late.
                 now = now.saturating_add(time(&mut input));
                 let bits = input.next();
                 let finding = Finding { ready: bits & 1 == 1, drained: bits & 2 == 2 };
                 let counts = drain.checked(now, finding);
                 assert_eq!(counts, now < rules.duration);
-                findings.extend(Some(finding).filter(|_| counts));
+                if counts {
+                    let watch = &mut shown[watch];
+                    watch.checks += 1;
+                    watch.known |= finding.ready || finding.drained;
+                    watch.ready |= finding.ready;
+                    watch.drained = if finding.drained { watch.drained + 1 } else { 0 };
+                }
             }
-            Step::Request { request, .. } => {
-                assert_eq!(request, requested);
-                now = now.saturating_add(time(&mut input));
-                drain.requested(now);
-                request_lasted = now >= rules.duration;
+            Step::Request { request } if request < sent.len() => {
+                let again = &mut sent[request];
+                assert!(matches!(again.reply, Some(Reply::Again | Reply::NotTaken)));
+                assert!(now >= again.last.saturating_add(rules.period));
+                (again.last, again.reply) = (now, None);
+            }
+            Step::Request { request } => {
+                assert!(request == sent.len() && request < requests && now >= may_send);
+                may_send = now.saturating_add(rules.timeout);
+                sent.push(Sent { first: now, last: now, reply: None, told_late: false });
+            }
+            Step::Late { request } => {
+                let late = &mut sent[request];
+                assert!(late.is_pending() && !late.told_late && now >= late.first.saturating_add(rules.timeout));
+                late.told_late = true;
             }
             Step::Sleep { until } => {
                 assert!(until > now && until <= rules.duration);
-                assert!(watches == 0 || findings.len() % watches == 0 && until <= next_round, "until {until:?}");
-                assert!(!has_requests || until <= rules.delay, "until {until:?}");
-                assert!(!has_drained || until <= rules.min, "until {until:?}");
+                assert!(watches == 0 || until <= next_round, "until {until:?}");
                 // It wakes on time, as a rule, but it may also be early, and late by any time.
                 now = match input.next() {
                     0 => until,
@@ -96,16 +140,6 @@ pub fn holds(input: &[u8]) {
             }
         }
     }
-}
-
-/// In as many rounds as the threshold all that is watched looked drained, and each had been ready by the first of them.
-fn has_drained(findings: &[Finding], watches: usize, rules: &Rules) -> bool {
-    if watches == 0 || !findings.len().is_multiple_of(watches) {
-        return false;
-    }
-    let Some(before) = findings.len().checked_sub(watches * rules.threshold as usize) else { return false };
-    let was_ready = |watch| findings[watch..before + watches].iter().step_by(watches).any(|finding| finding.ready);
-    findings[before..].iter().all(|finding| finding.drained) && (rules.assume_ready || (0..watches).all(was_ready))
 }
 
 /// A time that is likely to be equal to another one, to a multiple of it, or to be extreme.
