@@ -81,6 +81,9 @@ fn at_once(args: &Args, arguments: &[&[u8]]) -> ! {
     let mut status = exit::OK;
     if let Some(path) = args.value(Opt::Install) {
         if !args.has(Opt::Check) {
+            if let Some(why) = plan.iter().flat_map(|plan| &plan.watches).find_map(|watch| watch.target.refused()) {
+                log::error(format_args!("warning: no drain will end early on this node, because {why}"));
+            }
             sys::exit(install::install(path, arguments));
         }
         status = print(format_args!("installing to '{}'\n", Bytes(path)));

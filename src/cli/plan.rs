@@ -10,7 +10,7 @@ use crate::http::client::Method;
 use crate::http::header::{self, HOST, Header};
 use crate::http::request::Request;
 use crate::net::url::port_number;
-use crate::text::{Seconds, decimal};
+use crate::text::{FOREVER, Seconds, decimal};
 use crate::watch::{Target, Watch};
 
 /// The shortest `--period`, `--timeout` and `--idle-after`.
@@ -215,7 +215,14 @@ impl fmt::Display for Plan<'_> {
                 Seconds(timeout)
             )?;
             if self.watches.iter().any(|watch| matches!(watch.target, Target::Idle(_))) {
-                write!(f, ", idle after {} of silence", Seconds(self.idle_after))?;
+                match self.idle_after {
+                    FOREVER => f.write_str(", idle once no connection is open")?,
+                    silence => write!(
+                        f,
+                        ", idle once for {} no byte has moved, no request is unanswered and at most 1 connection a second was closed",
+                        Seconds(silence)
+                    )?,
+                }
             }
             if assume_ready {
                 f.write_str(", assumed to have been ready")?;

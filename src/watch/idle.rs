@@ -9,6 +9,7 @@ use crate::net::connection::wait;
 use crate::net::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG};
 use crate::os::clock::elapsed;
 use crate::os::sys::{self, AF_NETLINK, POLLIN, SOCK_RAW};
+use crate::text::FOREVER;
 
 /// The receive buffer. The kernel makes no datagram longer than 8 KiB or, if that is more, than our largest read, so 16 KiB always
 /// hold one, however many connections there are.
@@ -33,10 +34,15 @@ pub fn check(tcp_diag: &mut TcpDiag, port: u16, idle_after: Duration, deadline: 
         }
         Err(Error::Refused(sys::ETIMEDOUT)) => Verdict::unknown(Box::new("timed out")),
         Err(error) => {
-            tcp_diag.refused = error.is_final().then_some(error);
+            tcp_diag.refused = Some(error).filter(Error::is_final);
             Verdict::unknown(Box::new(error))
         }
     }
+}
+
+/// Returns the kernel's answer if it is one that would be the same at every check.
+pub fn refused(port: u16) -> Option<Error> {
+    activity(port, FOREVER, FOREVER).err().filter(Error::is_final)
 }
 
 /// Asks the kernel. The first request on a node may wait until modprobe has loaded tcp_diag, whatever the deadline: only a fatal

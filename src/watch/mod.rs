@@ -58,6 +58,14 @@ impl Target {
         }
     }
 
+    /// Returns why no check of this target can succeed on this node, as far as that can be known before the app runs.
+    pub fn refused(&self) -> Option<impl fmt::Display> {
+        match self {
+            Target::Http(_) | Target::Accept(_) | Target::Grpc(_) => None,
+            Target::Idle(port) => idle::refused(*port),
+        }
+    }
+
     /// Says what the target is once it has drained.
     pub fn drained(&self) -> &'static str {
         match self {

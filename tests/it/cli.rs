@@ -82,8 +82,10 @@ fn options() {
             "--assume-ready",
         ],
         "until tcp://[::1]:9 is unready and port 80 is idle at 1000 checks in a row, one every 0.01s of at most 0.01s, \
-         idle after 3s of silence, assumed to have been ready\n",
+         idle once for 3s no byte has moved, no request is unanswered and at most 1 connection a second was closed, \
+         assumed to have been ready\n",
     );
+    accepted(&["20", "--until-idle=80", "--idle-after=infinity"], ", idle once no connection is open\n");
     accepted(
         &["20", "--get", URL, "--post", "http://unix:/a:/b"],
         &format!("GET {URL}, POST http://unix:/a:/b, sleeping 20s"),
