@@ -21,7 +21,7 @@ pub struct Rules {
     pub timeout: Duration,
     /// How many rounds in a row must find that all has drained.
     pub threshold: u32,
-    /// What is watched counts as having been ready before the first check.
+    /// All watches count as having been ready before the first check.
     pub assume_ready: bool,
     /// How long to wait before the requests.
     pub delay: Duration,
@@ -81,7 +81,7 @@ pub enum HeldBy {
 /// What a check found. If neither holds, it said nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Finding {
-    /// It is ready, so that it can stop being ready later.
+    /// It is ready, and can stop being ready later.
     pub ready: bool,
     /// It looks drained. This counts only if it was ready before.
     pub drained: bool,
@@ -116,7 +116,7 @@ pub struct Drain<'a> {
     next_request: Duration,
 }
 
-/// What is known of one watch.
+/// The state of one watch.
 #[derive(Clone)]
 struct Watched {
     /// A check has said something.
@@ -132,7 +132,7 @@ impl Watched {
     }
 }
 
-/// What is known of a request that was sent.
+/// The state of a request that was sent.
 struct Asked {
     /// When it was sent last.
     sent: Duration,
@@ -585,7 +585,7 @@ mod tests {
             assert_eq!((to_the_end.sent.len(), to_the_end.end), (20, NOTHING));
         }
         assert_eq!(at(&unwatched(&rules(), 1, takes_all).sent), [0.0]);
-        // A request that nobody takes holds no drain.
+        // A request that no server takes holds no drain.
         let early = run_with_requests(&rules(), 1, 1, |_, _| (0.0, IDLE), |_, _| (0.0, Reply::NotTaken));
         assert_eq!((early.sent.len(), early.end), (5, (5.0, End::Drained)));
     }

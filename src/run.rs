@@ -108,7 +108,7 @@ impl fmt::Display for WhatHeld<'_> {
     }
 }
 
-/// Logs what is wrong with the command line, and returns the exit status.
+/// Logs the mistakes on the command line, and returns the exit status.
 pub fn mistakes(fallback: &Fallback) -> i32 {
     for mistake in &fallback.mistakes.first {
         log::error(format_args!("error: {mistake}"));
@@ -119,7 +119,7 @@ pub fn mistakes(fallback: &Fallback) -> i32 {
     exit::USAGE
 }
 
-/// Logs what is wrong with the command line, and sleeps all the same: a mistake must not cost the drain. Returns the exit
+/// Logs the mistakes on the command line, and sleeps all the same: a mistake must not cost the drain. Returns the exit
 /// status.
 pub fn fall_back(fallback: &Fallback) -> i32 {
     let status = mistakes(fallback);

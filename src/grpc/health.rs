@@ -133,7 +133,7 @@ impl Call {
         let mut rest = pending.as_slice();
         while let Some((&[l0, l1, l2, kind, flags, s0, s1, s2, s3], after)) = rest.split_first_chunk::<FRAME_HEAD>() {
             let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
-            // The first bytes show what is not HTTP/2 at all, such as an HTTP/1 answer.
+            // The first frame tells HTTP/2 from other protocols, such as an HTTP/1 answer.
             if !self.settled && kind != SETTINGS {
                 return Err(Failure::Unready("not HTTP/2: the first frame is not SETTINGS"));
             }

@@ -1,4 +1,4 @@
-//! HPACK (RFC 7541) without a dynamic table. The client announces a table of size 0, so that every index is a row of the static
+//! HPACK (RFC 7541) without a dynamic table. The client announces a table of size 0, so every index is a row of the static
 //! table, and a header block cannot unpack to much more than its size.
 
 use crate::net::failure::Failure;
@@ -83,7 +83,7 @@ fn literal(block: &mut &[u8], prefix: u32, field: Field) -> Result<(), Failure> 
 }
 
 /// Reads an integer: RFC 7541 section 5.1. It may have as many bytes as Go takes, zeros at its end included.
-/// What is too large for a `usize` counts as the largest: no index or length is that large.
+/// An integer too large for a `usize` counts as the largest, because no index or length is that large.
 fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, Failure> {
     let limit = (1 << prefix) - 1;
     let mut value = u64::from(next(block)?) & limit;
@@ -120,7 +120,7 @@ fn string(block: &mut &[u8]) -> Result<Vec<u8>, Failure> {
 }
 
 /// The length in bits of each symbol's code: RFC 7541 appendix B. The last symbol is the end of a string. The code is canonical:
-/// codes rise with their length and then with their symbol, so that the lengths are enough to know them.
+/// codes rise with their length and then with their symbol, and follow from the lengths alone.
 #[rustfmt::skip]
 const CODE_LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,

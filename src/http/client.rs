@@ -115,7 +115,7 @@ impl<'a> Exchange<'a> {
     /// Makes an exchange that has not begun. `headers` go with every request.
     pub fn new(method: Method, url: &'a HttpUrl, headers: &'a [Header<'a>], read: Read) -> Exchange<'a> {
         let custom_host = headers.iter().find(|header| header.is(HOST)).map(|header| header.value);
-        // The URL of a Unix socket names no host, so that the Host header takes its place.
+        // The URL of a Unix socket names no host. The Host header takes its place.
         let first_host = match (&url.endpoint, custom_host) {
             (Endpoint::Unix(_), Some(host)) => host,
             _ => &url.authority,

@@ -24,7 +24,7 @@ impl Header<'_> {
 /// Reads `NAME: VALUE`.
 ///
 /// # Errors
-/// What is wrong with it, in words that follow `text`.
+/// Why it is invalid, in words that follow `text`.
 pub fn parse(text: &[u8]) -> Result<Header<'_>, &'static str> {
     let (name, value) = split_once(text, b':').ok_or("has no colon: write 'NAME: VALUE'")?;
     let value = value.trim_ascii();

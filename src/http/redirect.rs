@@ -15,7 +15,7 @@ const BAD_LOCATION: Failure = Failure::Unready("malformed Location");
 pub enum Redirect {
     /// To the same host: ask again there.
     Follow {
-        /// The Location has a scheme, so that the user's Host header is no longer sent (Go issue 22233).
+        /// The Location has a scheme. The user's Host header is no longer sent then (Go issue 22233).
         absolute: bool,
     },
     /// To another host, or to something without a host: not followed, and a success.
@@ -130,7 +130,7 @@ fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), Fa
         _ => return Err(BAD_LOCATION),
     };
     if bracketed {
-        // No URL of the command line has a zone (RFC 6874), so that the zone does not matter.
+        // The zone (RFC 6874) does not matter, because no URL of the command line has one.
         let address = without_brackets(name);
         let address = address.windows(3).position(|w| w == b"%25").map_or(address, |zone| &address[..zone]);
         if !matches!(ip_address(address), Some(IpAddr::V6(_))) {

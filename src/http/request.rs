@@ -96,7 +96,7 @@ impl<'a> Sender<'a> {
     /// comes of it.
     ///
     /// # Errors
-    /// Why there is no answer, or an answer that is not success. A redirect that was not followed is not success, since nobody was
+    /// Why there is no answer, or an answer that is not success. A redirect that was not followed is not success, because the app was not
     /// told to drain. The exception is 302 or 303 to the same host after a POST: the app has done what was asked, and shows where
     /// to look.
     pub fn advance(&mut self) -> Option<Result<Answer, Error>> {

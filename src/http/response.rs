@@ -14,7 +14,8 @@ pub const REDIRECT_BODY_MAX: u64 = 2 * 1024;
 const TRAILER_MAX: usize = 4096;
 /// How many bytes a chunk's first line may have, with its line end: the size of Go's read buffer.
 const CHUNK_LINE_MAX: usize = 4096;
-/// How many bytes of chunked encoding may be something other than data, beyond what small chunks need: the same file.
+/// How many bytes of chunked encoding may be more than sixteen for each chunk and two for each byte of data: `chunkedReader` in Go's
+/// `net/http/internal/chunked.go`.
 const CHUNK_EXCESS_MAX: u64 = 16 * 1024;
 
 const BAD_STATUS_LINE: Failure = Failure::Unready("malformed status line");

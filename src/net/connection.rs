@@ -18,7 +18,7 @@ use crate::os::sys::{self, Errno, PollFd};
 pub struct Connection {
     /// The peer's `sockaddr`.
     address: Vec<u8>,
-    /// The address to try if nobody is at the first one: `::1` after 127.0.0.1.
+    /// The address to try if no app is at the first one: `::1` after 127.0.0.1.
     fallback: Option<Vec<u8>>,
     /// Why there is no connection to 127.0.0.1, once `::1` is tried.
     v4_error: Option<Errno>,
@@ -119,7 +119,7 @@ impl Connection {
         }
         let socket = self.socket()?;
         match sys::connect_to(socket, &self.address) {
-            // If nobody listens on a port that the kernel gives to clients, the socket may get that port and connect to itself:
+            // If no process listens on a port that the kernel gives to clients, the socket may get that port and connect to itself:
             // `selfConnect` in Go's `net/tcpsock_posix.go`.
             Ok(()) | Err(sys::EISCONN) if sys::is_self_connected(socket) => Err(sys::ECONNREFUSED),
             Ok(()) | Err(sys::EISCONN) => Ok(()),
@@ -127,10 +127,10 @@ impl Connection {
         }
     }
 
-    /// Turns to `::1` if nobody is at 127.0.0.1.
+    /// Turns to `::1` if no app is at 127.0.0.1.
     fn fall_back(&mut self, error: Errno) -> Result<(), Errno> {
-        let is_nobody = |_: &mut Vec<u8>| error == sys::ECONNREFUSED || is_missing(&self.address, error);
-        if let Some(v6) = self.fallback.take_if(is_nobody) {
+        let is_absent = |_: &mut Vec<u8>| error == sys::ECONNREFUSED || is_missing(&self.address, error);
+        if let Some(v6) = self.fallback.take_if(is_absent) {
             (self.address, self.v4_error, self.socket) = (v6, Some(error), None);
             return Ok(());
         }

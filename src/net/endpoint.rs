@@ -18,6 +18,6 @@ pub enum Endpoint {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Host {
     Ip(IpAddr),
-    /// 127.0.0.1 and, if there is nobody, `::1`.
+    /// 127.0.0.1 and, if no app is there, `::1`.
     Localhost,
 }

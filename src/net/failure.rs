@@ -40,7 +40,7 @@ impl fmt::Display for Failure {
 }
 
 impl From<Errno> for Failure {
-    /// Only errors that show that there is nobody are evidence. A host that cannot be reached may be well: only the route to it
+    /// Only errors that show that no app is there are evidence. A host that cannot be reached may be well: only the route to it
     /// is missing.
     fn from(error: Errno) -> Failure {
         match error {

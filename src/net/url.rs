@@ -34,7 +34,7 @@ pub const HTTP_PORT: u16 = 80;
 /// Splits a URL of the command line into its scheme and what follows the `:`. Refuses bytes that no URL here may have.
 ///
 /// # Errors
-/// What is wrong with it, in words that follow the URL.
+/// Why it is invalid, in words that follow the URL.
 pub fn scheme(url: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     if !url.iter().all(|b| (0x21..=0x7e).contains(b)) {
         return Err("has a byte that is not printable ASCII: percent-encode it");
@@ -48,7 +48,7 @@ pub fn scheme(url: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
 /// Reads what follows `http:`.
 ///
 /// # Errors
-/// What is wrong with it, in words that follow the URL.
+/// Why it is invalid, in words that follow the URL.
 pub fn http(rest: &[u8]) -> Result<HttpUrl, &'static str> {
     let rest = rest.strip_prefix(b"//").ok_or("has no // after its scheme: write http://localhost:8080/readyz")?;
     if let Some(socket) = rest.strip_prefix(b"unix:") {
@@ -71,7 +71,7 @@ pub fn http(rest: &[u8]) -> Result<HttpUrl, &'static str> {
 /// Reads `//HOST:PORT`, as it follows `tcp:`.
 ///
 /// # Errors
-/// What is wrong with it, in words that follow the URL.
+/// Why it is invalid, in words that follow the URL.
 pub fn tcp(rest: &[u8]) -> Result<Endpoint, &'static str> {
     let authority = rest.strip_prefix(b"//").ok_or("has no // after its scheme: write tcp://localhost:8080")?;
     if authority.iter().any(|b| b"/?".contains(b)) {
@@ -86,7 +86,7 @@ pub fn tcp(rest: &[u8]) -> Result<Endpoint, &'static str> {
 /// Reads `/SOCKET/PATH` or `///SOCKET/PATH`, as it follows `unix:`.
 ///
 /// # Errors
-/// What is wrong with it, in words that follow the URL.
+/// Why it is invalid, in words that follow the URL.
 pub fn unix(path: &[u8]) -> Result<Endpoint, &'static str> {
     let path = if path.starts_with(b"///") { &path[2..] } else { path };
     if !path.starts_with(b"/") || path.starts_with(b"//") {
@@ -101,7 +101,7 @@ pub fn unix(path: &[u8]) -> Result<Endpoint, &'static str> {
 /// Reads `//HOST:PORT[/SERVICE]`, as it follows `grpc:`. SERVICE is percent-decoded, and empty for the whole server.
 ///
 /// # Errors
-/// What is wrong with it, in words that follow the URL.
+/// Why it is invalid, in words that follow the URL.
 pub fn grpc(rest: &[u8]) -> Result<GrpcUrl, &'static str> {
     let rest = rest.strip_prefix(b"//").ok_or("has no // after its scheme: write grpc://localhost:9090")?;
     if rest.starts_with(b"unix:") {
@@ -127,7 +127,7 @@ fn host_port(authority: &[u8]) -> Result<(Host, Option<u16>), &'static str> {
     let colon = authority[bracket..].iter().position(|&b| b == b':');
     let (host, port) = authority.split_at(colon.map_or(authority.len(), |at| bracket + at));
     let host = if let [b'[', ip @ .., b']'] = host {
-        // An IPv4 address may have brackets too, so that `[$(POD_IP)]` works for both families.
+        // An IPv4 address may have brackets too: `[$(POD_IP)]` works for both families.
         Host::Ip(ip_address(ip).ok_or("has an invalid IP address in its brackets")?)
     } else if host.eq_ignore_ascii_case(b"localhost") {
         Host::Localhost

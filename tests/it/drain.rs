@@ -101,7 +101,7 @@ fn never_ready_sleeps_in_full() {
     });
 }
 
-/// What is not known is not ready either.
+/// A check that says nothing is not ready either.
 #[test]
 fn slow_at_first_and_never_ready() {
     let address = serve(|number, mut stream| {
@@ -156,7 +156,7 @@ fn a_local_want_says_nothing() {
     }
 }
 
-/// However a server behaves, and be it that nobody accepts and there is no room left to wait, DURATION is the end.
+/// However a server behaves, even if it never accepts and its queue is full, DURATION is the end.
 #[test]
 fn a_hostile_server_cannot_hold_it() {
     // What is said first, and what then, again and again, with a pause.

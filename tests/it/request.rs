@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{
@@ -133,7 +134,7 @@ fn outcomes() {
         ),
     ];
     each(both.chain(nobody), |(option, url, status, says)| {
-        // It is ended by hand once its line is there, so that it has all the time it needs.
+        // The run is ended once its line is there, and has all the time that it needs.
         let timeout = if says.contains("no answer yet") { "0.2" } else { "60" };
         let mut running = start(&mut program(&["infinity", option, &url, "--timeout", timeout]), Stdio::piped());
         running.line();
@@ -148,12 +149,12 @@ fn outcomes() {
 #[test]
 fn exit_status() {
     let address = serve(|_, mut stream| app(&mut stream));
-    for (path, status) in [("/200", 0), ("/303-to-/x", 0), ("/301-to-/x", 1), ("/500", 1)] {
+    each([("/200", 0), ("/303-to-/x", 0), ("/301-to-/x", 1), ("/500", 1)], |(path, status)| {
         // Long enough for one exchange on the slowest machine.
         let (post, get) = (format!("http://{address}{path}"), format!("http://{address}/200"));
         let run = run(&["3", "--post", &post, "--get", &get, "--timeout=60"]);
         assert!(run.status == status && run.slept(3000), "{path}: {run:?}");
-    }
+    });
 }
 
 /// A request that a socket does not take at once is sent by and by, until its time is up.
@@ -286,7 +287,7 @@ fn sent_again() {
 /// An app that begins to listen late is told.
 #[test]
 fn until_somebody_listens() {
-    // No other test has this address, so that its ports are free later.
+    // No other test has this address. Its ports stay free.
     let address = TcpListener::bind("127.0.19.1:0").unwrap().local_addr().unwrap();
     let path = fresh_path("late");
     for url in [format!("http://{address}/"), format!("http://unix:{}:/", path.display())] {
@@ -394,6 +395,21 @@ fn never_hung_up_on() {
         assert!(lasted >= Duration::from_secs_f64(2.0 - at), "{name}: {lasted:?}, {run:?}");
         assert_eq!((run.status, run.slept(2000)), (i32::from(head.is_empty()), true), "{name}: {run:?}");
     });
+}
+
+/// A request's own connection is no traffic, however long its answer is.
+#[test]
+fn a_request_keeps_no_port_busy() {
+    let address = serve(|_, mut stream| {
+        read_request(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 X\r\n\r\n");
+        while stream.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let (port, post) = (address.port().to_string(), format!("http://{address}/"));
+    let run = run(&["60", "--until-idle", &port, "--post", &post, "--min=0", "--period=0.1", "--timeout=60"]);
+    assert!(run.status == 0 && run.says("drained after "), "{run:?}");
 }
 
 /// A connection that stays open takes a descriptor. Where there is none left, checks say nothing, and requests are sent again.

@@ -2,7 +2,7 @@
 
 use drain_sleep::grpc::hpack;
 
-/// The rows: what is expected, and of which text. What the kubelet says instead, and a remark, are for others.
+/// Returns the rows: the expected verdict, and the text. The kubelet's verdict and a remark are left out.
 pub fn rows(table: &str) -> impl Iterator<Item = (&str, &str)> {
     let rows = table.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let fields = rows.map(|row| row.split_once("  ").unwrap_or_else(|| panic!("two blanks: {row}")));

@@ -21,7 +21,7 @@ pub fn first_verdict(url: &str, arguments: &[&str]) -> String {
     verdict.unwrap_or_else(|| panic!("a verdict and a time: {line}")).0.to_string()
 }
 
-/// As long as the busiest machine needs, save where the time-out is what is to be seen.
+/// As long as the busiest machine needs, unless the row is about the time-out.
 pub fn timeout_for(verdict: &str) -> [&'static str; 2] {
     ["--timeout", if verdict == TIMED_OUT { "0.3" } else { "60" }]
 }
@@ -218,7 +218,7 @@ fn what_is_sent() {
     }
 }
 
-/// What is watched is in the pod.
+/// A check goes to the pod itself.
 #[test]
 fn no_proxy_variable_counts() {
     let address = serve(|_, mut stream| {
@@ -278,7 +278,7 @@ fn one_timeout_a_check() {
     assert_eq!(first_verdict(&url, &["--timeout", "0.4"]), TIMED_OUT);
 }
 
-/// A listener at a port of `::1` that nobody has at 127.0.0.1, nor will have soon: it is below those that are given out.
+/// A listener at a port of `::1` that is free at 127.0.0.1, and stays free because it is below those that the kernel gives out.
 fn only_on_ipv6() -> (TcpListener, u16) {
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     let listener = |port| Some((TcpListener::bind(("::1", port)).ok()?, port));
@@ -292,7 +292,7 @@ fn connections() {
     const ACCEPTS: &str = "ready (accepts connections)";
     const QUEUE_FULL: &str = "not known (listen queue full)";
     let silent = serve(|_, mut stream| hold(&mut stream));
-    // What is left unread when a connection is closed resets it.
+    // Bytes that are unread when a connection is closed reset it.
     let resets = serve(|_, mut stream| drop(stream.read(&mut [0])));
     let socket_resets = serve_unix(|_, mut stream| drop(stream.read(&mut [0])));
     let (_v6, v6_port) = only_on_ipv6();
