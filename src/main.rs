@@ -10,6 +10,7 @@ unsafe extern "C" {}
 
 use std::ffi::{c_char, c_int};
 use std::fmt;
+use std::time::Duration;
 
 use drain_sleep::cli::args::{self, Args, Opt};
 use drain_sleep::cli::plan::Plan;
@@ -42,9 +43,6 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
 fn run(arguments: &[&[u8]]) -> ! {
     let words = args::words(arguments, &sys::variable);
     let args = Args::parse(&words);
-    if args.has(Opt::Help) || args.has(Opt::Version) {
-        failsafe::no_drain();
-    }
     if args.has(Opt::Help) {
         sys::exit(print(format_args!("{}", args::Help)));
     }
@@ -72,7 +70,7 @@ fn run(arguments: &[&[u8]]) -> ! {
 
 /// `--check` and `--install`, which drain nothing, so that a mistake ends them at once.
 fn at_once(args: &Args, arguments: &[&[u8]]) -> ! {
-    failsafe::no_drain();
+    failsafe::set_duration(Duration::ZERO);
     let mut plan = None;
     if args.mentions_drain() || !args.mistakes.is_empty() {
         match Plan::new(args) {

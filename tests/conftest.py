@@ -4,7 +4,6 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 
@@ -59,9 +58,6 @@ def tmp_path(tmp_path):
 
 @pytest.fixture
 def own_network():
-    """The row, and what it starts, runs in a network namespace of its own, with `lo` alone."""
-    with open("/proc/thread-self/ns/net") as before:
-        isolation.unshare(isolation.CLONE_NEWNET)
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    """The row is in a network namespace of its own, with `lo` alone."""
+    with isolation.own_network():
         yield
-        isolation.enter(before)

@@ -1,4 +1,4 @@
-//! Reads the tables in `tests/verdicts`, which say how their rows are written. `tests/lib/tables.py` reads them as well.
+//! Reads the tables in `tests/verdicts`, which say how their rows are written.
 
 use drain_sleep::grpc::hpack;
 

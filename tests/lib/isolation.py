@@ -1,10 +1,8 @@
 """Namespaces and control groups of a run's own: what happens in them ends with them, even when the run is killed."""
 
-import concurrent.futures
 import contextlib
 import ctypes
 import fcntl
-import functools
 import os
 import pathlib
 import signal
@@ -85,26 +83,16 @@ def unshare(namespaces):
         raise OSError(ctypes.get_errno(), "unshare(2), which only root may do")
 
 
-def in_own_network(act):
-    """A decorator: what is called runs in a network namespace of its own, as does what it starts, with `lo` alone."""
-
-    @functools.wraps(act)
-    def isolated():
-        def run():
-            unshare(CLONE_NEWNET)  # of this thread alone
+@contextlib.contextmanager
+def own_network():
+    """What this thread does inside, and what it starts, is in a network namespace of its own, with `lo` alone."""
+    with open("/proc/thread-self/ns/net") as before:
+        unshare(CLONE_NEWNET)
+        try:
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-            act()
-
-        with concurrent.futures.ThreadPoolExecutor(1) as thread:
-            thread.submit(run).result()
-
-    return isolated
-
-
-def enter(namespace):
-    """Enter a network namespace, given as an open file."""
-    if libc.setns(namespace.fileno(), CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns(2)")
+            yield
+        finally:
+            libc.setns(before.fileno(), CLONE_NEWNET)
 
 
 def create_cgroup(group):

@@ -55,6 +55,11 @@ class Server:
             self.listener.shutdown(socket.SHUT_RDWR)  # which wakes accept()
         self.listener.close()
 
+    def forget(self):
+        """Returns the requests until now, and forgets them."""
+        requests, self.requests = self.requests, []
+        return requests
+
     def serve(self):
         while True:
             try:

@@ -9,8 +9,10 @@ import subprocess
 import tempfile
 import time
 
+from room import run
+
 FILES = pathlib.Path("/run")
-# Nobody else has ports in this network namespace; clients' own begin at 32768.
+# No other process has ports in this network namespace; clients' own begin at 32768.
 PORTS = itertools.count(10_000)
 
 
@@ -129,9 +131,8 @@ def envoy(config, accepts):
 def certificate():
     """A new key and certificate for localhost, in a folder."""
     home = folder()
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
-         "-subj", "/CN=localhost", "-keyout", home / "key.pem", "-out", home / "cert.pem"],
-        check=True, stderr=subprocess.DEVNULL,
+    run(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"),
+        *("-subj", "/CN=localhost", "-keyout", home / "key.pem", "-out", home / "cert.pem"),
     )
     return home

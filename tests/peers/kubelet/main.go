@@ -11,7 +11,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"k8s.io/kubernetes/pkg/probe"
@@ -21,35 +20,28 @@ import (
 )
 
 type question struct {
-	ID      int
 	URL     string
 	Headers []string // of an HTTP request, each NAME: VALUE
 	Timeout float64  // seconds
 }
 
 type verdict struct {
-	ID    int
 	Ready bool
 	Why   string
 }
 
 func main() {
 	answers := json.NewEncoder(os.Stdout)
-	var writing sync.Mutex
 	questions := bufio.NewScanner(os.Stdin)
 	for questions.Scan() {
 		var q question
 		if err := json.Unmarshal(questions.Bytes(), &q); err != nil {
 			log.Fatal(err)
 		}
-		go func() {
-			ready, why := judge(q)
-			writing.Lock()
-			defer writing.Unlock()
-			if err := answers.Encode(verdict{q.ID, ready, why}); err != nil {
-				log.Fatal(err)
-			}
-		}()
+		ready, why := judge(q)
+		if err := answers.Encode(verdict{ready, why}); err != nil {
+			log.Fatal(err)
+		}
 	}
 }
 

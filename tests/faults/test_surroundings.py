@@ -1,6 +1,7 @@
 """Where the program finds itself: descriptors, log files, limits, a root with nothing in it, signals, a loaded machine."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -11,11 +12,14 @@ import subprocess
 import sys
 import time
 
-from isolation import hierarchies, in_own_network
-from program import DEBIAN_PYTHON, EAGER, FALLBACK, PROGRAM, drain
-from rows import row, run
-from servers import Server, answer_http, free_path
-from system_calls import CANNOT_FAIL, ERRORS
+import program
+import pytest
+from answers import FALLBACK, answer_http, free_path, strace
+from isolation import hierarchies
+from program import EAGER, drain
+from room import run
+from serving import Server
+from test_system_calls import CANNOT_FAIL, ERRORS
 
 USER = 65532  # of the image
 
@@ -25,13 +29,11 @@ def shell(script):
     return ("sh", "-c", script + ' "$0" "$@"')
 
 
-@contextlib.contextmanager
-def empty_root():
+@pytest.fixture
+def empty_root(tmp_path):
     """A folder to be the root, with nothing in it but the program."""
-    root = pathlib.Path(free_path())
-    root.mkdir()
-    shutil.copy(PROGRAM, root)
-    yield root
+    shutil.copy(program.path(), tmp_path / "drain-sleep")
+    return tmp_path
 
 
 def watches(*arguments, **options):
@@ -39,7 +41,7 @@ def watches(*arguments, **options):
     with Server(answer_http) as server:
         url = f"http://127.0.0.1:{server.port}/"
         ended = drain(f"--until-unready={url}", "--period=50ms", "--threshold=1", *arguments, 0.3, **options)
-        assert ended.took >= 0.3 and ended.status == 0, ended
+        ended.expect(at_least=0.3)
         assert server.requests, f"it has not asked: {ended}"
         for request in server.requests:
             assert request.startswith(b"GET / HTTP/1.1\r\n") and b"drain-sleep: " not in request, request
@@ -49,10 +51,8 @@ def watches(*arguments, **options):
 # Standard descriptors.
 
 
-@row("closed: stdin, stdout and stderr, and no /dev/null")
-def _():
-    with empty_root() as root:
-        watches(through=shell(f"exec <&- >&- 2>&- chroot {root}"), program=f"/{PROGRAM.name}")
+def test_stdin_stdout_and_stderr_are_closed_and_there_is_no_dev_null(empty_root):
+    watches(through=shell(f"exec <&- >&- 2>&- chroot {empty_root}"), program="/drain-sleep")
 
 
 @contextlib.contextmanager
@@ -74,18 +74,18 @@ def fill(writer):
     os.set_blocking(writer, True)  # what has it must poll
 
 
-@row("a port where nobody listens, which the kernel gives to the check itself: it is not ready for that")
-def _():
-    few_ports = 'ip link set lo up && echo 40000 40003 > /proc/sys/net/ipv4/ip_local_port_range && exec "$0" "$@"'
-    for host in ("127.0.0.1", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:0.0.0.0]", "localhost"):
-        options = (f"--until-unready=tcp://{host}:40002", "--min=0", "--period=20ms", 1)
-        drain(*options, through=("unshare", "--net", "sh", "-c", few_ports)).expect("never ready", at_least=1)
+@pytest.mark.parametrize("host", [
+    "127.0.0.1", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:0.0.0.0]", "localhost",
+])
+def test_a_port_that_the_kernel_gives_to_the_check_itself_is_not_ready(own_network, host):
+    pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40003")
+    options = (f"--until-unready=tcp://{host}:40002", "--min=0", "--period=20ms")
+    drain(*options, 1).expect("never ready", at_least=1)
 
 
-@row("stderr is a pipe that another process fills after it was asked whether it has room")
-def _():
-    trace = pathlib.Path(free_path())
-    slowly = ("strace", "-qq", f"--output={trace}", "--trace=poll,pwritev2", "--inject=pwritev2:delay_enter=1s")
+def test_stderr_is_a_pipe_that_another_process_fills_after_it_was_asked_whether_it_has_room():
+    trace = free_path()
+    slowly = strace("--trace=poll,pwritev2", "--inject=pwritev2:delay_enter=1s", trace=trace)
     reader, writer = os.pipe()
 
     def fill_it(_):
@@ -99,8 +99,7 @@ def _():
     os.close(writer)
 
 
-@row("stderr is a terminal that has hung up")
-def _():
+def test_stderr_is_a_terminal_that_has_hung_up():
     main, terminal = os.openpty()
     os.close(main)
     watches(stderr=terminal)
@@ -125,8 +124,7 @@ sys.exit("stopped" if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(statu
 """
 
 
-@row("stderr is a terminal that stops what writes to it from the background")
-def _():
+def test_stderr_is_a_terminal_that_stops_what_writes_to_it_from_the_background():
     main, terminal = os.openpty()
     drain(0.3, through=(sys.executable, "-c", IN_THE_BACKGROUND, os.ttyname(terminal))).expect(at_least=0.3)
     os.close(main)
@@ -136,22 +134,18 @@ def _():
 # Log files.
 
 
-@row("--log-file on a pipe whose reader goes away")
-def _():
+def test_log_file_is_a_pipe_whose_reader_goes_away():
     path = free_path()
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     watches(f"--log-file={path}", meanwhile=lambda _: time.sleep(0.1) or os.close(reader))
 
 
-@row("--log-file that is another user's, in a sticky directory, under fs.protected_regular")
-def _():
+def test_log_file_is_another_users_in_a_sticky_directory_under_fs_protected_regular(tmp_path):
     setting = pathlib.Path("/proc/sys/fs/protected_regular")
     before = setting.read_text()
-    sticky = pathlib.Path(free_path())
-    sticky.mkdir()
-    sticky.chmod(0o1777)
-    log = sticky / "log"
+    tmp_path.chmod(0o1777)
+    log = tmp_path / "log"
     log.touch()
     log.chmod(0o666)
     setting.write_text("2")
@@ -166,42 +160,36 @@ def _():
 # What there is to have.
 
 
-@row("an empty root: no /proc, /dev, /etc or /tmp; no environment; a user without a name")
-def _():
-    with empty_root() as root:
-        through = ("env", "-i", "/usr/sbin/chroot", f"--userspec={USER}:{USER}", root)
-        for name in ("127.0.0.1", "localhost"):
-            with Server(answer_http) as server:
-                url = f"http://{name}:{server.port}/"
-                drain(0.3, f"--until-unready={url}", through=through, program=f"/{PROGRAM.name}").expect("is ready", at_least=0.3)
-        drain(0.3, "--log-file=/proc/1/fd/2", through=through, program=f"/{PROGRAM.name}").expect("cannot log", at_least=0.3)
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_an_empty_root_without_proc_dev_etc_or_tmp_and_no_environment_and_a_user_without_a_name(empty_root, name):
+    through = ("env", "-i", "/usr/sbin/chroot", f"--userspec={USER}:{USER}", empty_root)
+    with Server(answer_http) as server:
+        line = (f"--until-unready=http://{name}:{server.port}/", "--log-file=/proc/1/fd/2", 0.3)
+        drain(*line, through=through, program="/drain-sleep").expect("is ready", "cannot log", at_least=0.3)
 
 
-@row("no argument but the name of the program, and not even that")
-def _():
-    nameless = "import ctypes, sys; ctypes.CDLL(None).execve(sys.argv[1].encode(), (ctypes.c_char_p * 1)(), None)"
-    for through in ((), (sys.executable, "-c", nameless)):
-        drain(through=through).expect("DURATION", status=2, at_least=FALLBACK)
+NAMELESS = "import ctypes, sys; ctypes.CDLL(None).execve(sys.argv[1].encode(), (ctypes.c_char_p * 1)(), None)"
 
 
-def rows(cgroup):
-    row("a memory cgroup of 4 MiB")(lambda: in_a_memory_cgroup(memory_group(cgroup)))
+@pytest.mark.parametrize("through", [(), (sys.executable, "-c", NAMELESS)], ids=["its-name-alone", "no-name"])
+def test_no_argument(through):
+    drain(through=through).expect("DURATION", status=2, at_least=FALLBACK)
 
 
-def memory_group(cgroup):
+def memory_group():
     """A group of 4 MiB in the hierarchy that limits memory."""
     for hierarchy in hierarchies():
         for limit in ("memory.limit_in_bytes", "memory.max"):  # version 1, version 2
-            if (hierarchy / cgroup / limit).exists():
-                group = hierarchy / cgroup / "4MiB"
+            group = hierarchy / os.environ["DRAIN_SLEEP_CGROUP"] / "4MiB"
+            if (group.parent / limit).exists():
                 group.mkdir()
                 (group / limit).write_text(str(4 << 20))
                 return group
     raise AssertionError("no control group limits memory")
 
 
-def in_a_memory_cgroup(group):
-    through = shell(f"echo $$ >{group}/cgroup.procs; exec")
+def test_a_memory_cgroup_of_4_mib():
+    through = shell(f"echo $$ >{memory_group()}/cgroup.procs; exec")
     assert "is ready" in watches(through=through).log
     # As much as a peer can make it hold, and an argument as long as they get.
     with Server(lambda talk: talk.request() and talk.say(b"HTTP/1.1 200 OK\r\n\r\n", bytes(1 << 20))) as server:
@@ -215,30 +203,28 @@ VARIABLE = {"A": "x" * 100_000}
 TOO_MUCH = "--header=X: " + "$(A)" * 1000
 
 
-@row("more memory than there is, and stderr is a full pipe")
-def _():
+def test_more_memory_than_there_is_and_stderr_is_a_full_pipe():
     with full_pipe() as writer:
         drain(1, TOO_MUCH, env=VARIABLE, stderr=writer).expect(status=2, at_least=1)
 
 
-@row("RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK from 64 KiB: what the kernel starts lasts, and from 4 MiB it is started")
-def _():
-    for limit in ("as", "data", "stack"):
-        # With less of a stack, chance decides: where it lies in its first page decides whether the first instructions fit.
-        for size in (64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20):
-            # prlimit itself and its libraries must start first.
-            trace = free_path()
-            limited = shell(f"prlimit --pid=$$ --{limit}={size}; exec")
-            ended = drain(0.2, through=("strace", "-qq", f"--output={trace}", "--trace=execve", *limited))
-            executions = [line for line in pathlib.Path(trace).read_text().splitlines() if line.startswith("execve(")]
-            started = f'"{PROGRAM}"' in executions[-1] and executions[-1].endswith(" = 0")
-            assert started or size < 4 << 20, f"{limit} {size}: {executions}"
-            if started:
-                ended.expect("slept", at_least=0.2)
+@pytest.mark.parametrize("limit", ["as", "data", "stack"])
+# With less of a stack, chance decides: where it lies in its first page decides whether the first instructions fit.
+@pytest.mark.parametrize("size", [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20])
+def test_a_limit_of_memory(limit, size):
+    """What the kernel starts lasts, and from 4 MiB it is started."""
+    trace = free_path()
+    # prlimit itself and its libraries must start first.
+    limited = shell(f"prlimit --pid=$$ --{limit}={size}; exec")
+    ended = drain(0.2, through=(*strace("--trace=execve", trace=trace), *limited))
+    executions = [line for line in trace.read_text().splitlines() if line.startswith("execve(")]
+    started = f'"{program.path()}"' in executions[-1] and executions[-1].endswith(" = 0")
+    assert started or size < 4 << 20, executions
+    if started:
+        ended.expect("slept", at_least=0.2)
 
 
-@row("RLIMIT_NOFILE 4, with a watch; 3, with a watch and a log file; 0")
-def _():
+def test_as_few_descriptors_as_there_can_be():
     assert "is ready" in watches(through=("prlimit", "--nofile=4")).log
     line = ("--until-unready=tcp://127.0.0.1:1", f"--log-file={free_path()}", *EAGER, 0.3)
     drain(*line, through=("prlimit", "--nofile=3")).expect("cannot log to", "is not known", at_least=0.3)
@@ -246,22 +232,25 @@ def _():
     drain(0.3, "--until-idle=1", "--get=http://127.0.0.1:1/", through=("prlimit", "--nofile=0")).expect(status=1, at_least=0.3)
 
 
-@row("seccomp: all is refused but the calls that are known to be made")
-def _():
+def test_seccomp_refuses_all_but_the_calls_that_are_known_to_be_made():
     known = ",".join(ERRORS.keys() | CANNOT_FAIL | {"prctl"})  # the child's
-    with_seccomp = pathlib.Path(__file__).parent / "with_seccomp.py"
-    path = free_path()
-    line = ("--until-idle=1", "--until-unready=unix:/nowhere", f"--log-file={path}")
-    ended = watches(*line, through=(DEBIAN_PYTHON, with_seccomp, known))
-    ended.expect("is idle", "is unready", "is ready", at_least=0.3)
+    with_seccomp = (sys.executable, pathlib.Path(__file__).parent / "with_seccomp.py")
+    line = ("--until-idle=1", "--until-unready=unix:/nowhere", f"--log-file={free_path()}")
+    watches(*line, through=(*with_seccomp, known)).expect("is idle", "is unready", "is ready", at_least=0.3)
     # And with these, too: what is left is to start, to have memory, and to end.
     little = ",".join(CANNOT_FAIL | {"brk", "mmap", "munmap"})
-    drain(0.3, "--until-idle=1", through=(DEBIAN_PYTHON, with_seccomp, little)).expect(at_least=0.3)
+    drain(0.3, "--until-idle=1", through=(*with_seccomp, little)).expect(at_least=0.3)
 
 
-@row("no free port")
-@in_own_network
-def _():
+@pytest.mark.parametrize("error", ["EPERM", "EACCES", "EAFNOSUPPORT"])
+def test_netlink_is_refused_and_the_log_says_why(error):
+    """By the kernel's own number, whatever the words."""
+    refused = strace("--trace=socket", f"--inject=socket:error={error}")
+    number = getattr(errno, error)
+    drain(0.3, "--until-idle=1", through=refused).expect(rf"is not known \(.*\b{number}\)", "in full", at_least=0.3)
+
+
+def test_no_free_port(own_network):
     pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40001")
     with Server(port=1000) as server, contextlib.ExitStack() as clients:
         for _ in range(2):
@@ -272,8 +261,7 @@ def _():
     ended.expect(*not_known, "POST .* failed", status=1, at_least=0.3)
 
 
-@row("a network namespace without a network, not even loopback")
-def _():
+def test_a_network_namespace_without_a_network_not_even_loopback():
     urls = [f"--until-unready={scheme}://127.0.0.1:1" for scheme in ("tcp", "http", "grpc")]
     drain(0.3, *urls, "--until-idle=1", through=("unshare", "--net")).expect(r"is not known \(unreachable", at_least=0.3)
 
@@ -300,36 +288,38 @@ def wait_for_handlers(pid):
     time.sleep(0.1)
 
 
-@row("SIGABRT, twice: what is left is slept")
-def _():
+def test_sigabrt_twice():
+    """What is left is slept."""
     drain(1, meanwhile=signals(signal.SIGABRT, signal.SIGABRT)).expect("bug", status=2, at_least=1)
 
 
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+each_ending = pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
 
 
-@row("SIGHUP, SIGINT, SIGQUIT and SIGTERM end it at once, even while a check is held and stderr is full")
-def _():
-    for number in ENDING:
-        with full_pipe() as writer, Server(lambda talk: talk.hold()) as server:
-            url = f"http://127.0.0.1:{server.port}"
-            ended = drain("infinity", f"--until-unready={url}", "--timeout=1h", stderr=writer, meanwhile=signals(number))
-            ended.expect(status=128 + number)
+@each_ending
+def test_a_signal_ends_it_at_once_while_a_check_is_held_and_stderr_is_full(number):
+    with full_pipe() as writer, Server(lambda talk: talk.hold()) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        line = ("infinity", f"--until-unready={url}", "--timeout=1h")
+        drain(*line, stderr=writer, meanwhile=signals(number)).expect(status=128 + number)
 
 
-@row("all signals are ignored or blocked in what starts it")
-def _():
+def blocked():
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+def test_all_signals_are_ignored_or_blocked_in_what_starts_it():
     ignore = "trap '' " + " ".join(str(n) for n in range(1, 32) if n not in (signal.SIGKILL, signal.SIGSTOP))
     drain(0.3, through=shell(f"{ignore}; exec")).expect("slept", at_least=0.3)
-
-    def blocked():
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-
     drain(0.3, preexec_fn=blocked).expect("slept", at_least=0.3)
-    for number in ENDING:
-        ended = drain("infinity", preexec_fn=blocked, meanwhile=signals(number))
-        ended.expect(f"ended by {number.name} after ", status=128 + number)
     drain(1, preexec_fn=blocked, meanwhile=signals(signal.SIGABRT)).expect("bug", status=2, at_least=1)
+
+
+@each_ending
+def test_a_signal_ends_it_though_it_came_blocked(number):
+    ended = drain("infinity", preexec_fn=blocked, meanwhile=signals(number))
+    ended.expect(f"ended by {number.name} after ", status=128 + number)
 
 
 def as_pid_1(script, meanwhile):
@@ -345,16 +335,16 @@ def as_pid_1(script, meanwhile):
     return drain("infinity", through=through, meanwhile=found)
 
 
-@row("PID 1: the signals that end it do so, and no zombie is left of what it inherits")
-def _():
-    for number in ENDING:
+@each_ending
+def test_a_signal_ends_it_as_pid_1(number):
+    def send(pid):
+        wait_for_handlers(pid)
+        os.kill(pid, number)
 
-        def send(pid, number=number):
-            wait_for_handlers(pid)
-            os.kill(pid, number)
+    as_pid_1("", send).expect(f"ended by {number.name} after ", status=128 + number)
 
-        as_pid_1("", send).expect(f"ended by {number.name} after ", status=128 + number)
 
+def test_as_pid_1_it_leaves_no_zombie_of_what_it_inherits():
     def orphan(pid):
         wait_for_handlers(pid)
         # A shell in the same namespace leaves a child behind, which ends a little later.
@@ -375,21 +365,7 @@ def children_of(pid):
 # The machine.
 
 
-@row("a kernel that refuses to list both families at once is asked for one after the other")
-def _():
-    with Server() as server:  # silent, so that the first look that is answered ends the drain
-        trace = free_path()
-        through = ("strace", "-qq", "--follow-forks", f"--output={trace}", "--inject=write:error=EOPNOTSUPP:when=1")
-        watch = (f"--until-idle={server.port}", "--idle-after=10ms", "--quiet")  # or the log's writes are counted, too
-        drain(*EAGER, *watch, "infinity", through=(*through, "--trace=write")).expect()
-    with open(trace) as file:
-        asked = [re.search(r'write\(\d+, "(\w|\\\d+)\S*, (\d+)\)', line)[2] for line in file if "write(" in line]
-    # By the child, and then by its parent: the request for both, and the shorter ones.
-    assert asked == ["76", "72", "72", "1", "76", "72", "72"], asked
-
-
-@row("a loaded machine: eight busy processes with a higher priority")
-def _():
+def test_a_loaded_machine_with_eight_busy_processes_of_a_higher_priority():
     with contextlib.ExitStack() as stack:
         for _ in range(8):
             busy = stack.enter_context(subprocess.Popen(["timeout", "20", "sh", "-c", "while :; do :; done"]))

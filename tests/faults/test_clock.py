@@ -9,10 +9,10 @@ import struct
 import subprocess
 import time
 
-from program import PROGRAM
-from rows import row
-from security import everything, servers
-from servers import free_path
+import program
+import pytest
+from answers import free_path, one_of_each
+from test_security import everything
 
 PTRACE_TRACEME, PTRACE_DETACH = 0, 17  # <linux/ptrace.h>
 AT_IGNORE, AT_SYSINFO_EHDR = 1, 33  # <linux/auxvec.h>
@@ -25,7 +25,7 @@ def traced_without_vdso(arguments, *strace):
     that it took, its log, and strace's lines."""
     trace, log = free_path(), free_path()
     with open(log, "w") as stderr:
-        command = [os.fspath(PROGRAM), *map(str, arguments)]
+        command = [os.fspath(program.path()), *map(str, arguments)]
         process = subprocess.Popen(command, stderr=stderr, preexec_fn=lambda: libc.ptrace(PTRACE_TRACEME, 0, None, None))
     try:
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)  # after execve, before its first instruction
@@ -43,8 +43,8 @@ def traced_without_vdso(arguments, *strace):
         process.kill()
         process.wait()
     tracer.wait()
-    lines = [line for line in pathlib.Path(trace).read_text().splitlines() if not line.startswith(("---", "+++"))]
-    return status, took, pathlib.Path(log).read_text(), lines
+    lines = [line for line in trace.read_text().splitlines() if not line.startswith(("---", "+++"))]
+    return status, took, log.read_text(), lines
 
 
 def hide_vdso(pid):
@@ -61,20 +61,18 @@ def hide_vdso(pid):
         memory.write(struct.pack("QQ", AT_IGNORE, 0))
 
 
-@row("the wall clock is never read")
-def _():
+def test_the_wall_clock_is_never_read():
     clocks = "--trace=clock_gettime,gettimeofday,time,clock_getres,times,getrusage,adjtimex,clock_nanosleep,timer_create"
-    with servers() as (a, b, c):
+    with one_of_each() as (a, b, c):
         line = everything(f"http://127.0.0.1:{a.port}/", f"grpc://127.0.0.1:{b.port}", f"http://unix:{c.path}:/")
         status, took, log, lines = traced_without_vdso([*line, f"--log-file={free_path()}"], clocks)
     assert status == 0 and took >= 0.3 and "slept" in log, (status, took, log)
     assert len(lines) > 10 and all(line.startswith("clock_gettime(CLOCK_MONOTONIC, ") for line in lines), lines
 
 
-@row("the clock cannot be read")
-def _():
-    for when in ("1+", "2+", "5+"):
-        fault = f"--inject=clock_gettime:error=EPERM:when={when}"
-        status, took, log, lines = traced_without_vdso([1], "--trace=clock_gettime", fault)
-        assert any("(INJECTED)" in line for line in lines), lines
-        assert took >= 1, f"{when}: it ended with {status} after {took} s: {log}"
+@pytest.mark.parametrize("when", ["1+", "2+", "5+"])
+def test_the_clock_cannot_be_read(when):
+    fault = f"--inject=clock_gettime:error=EPERM:when={when}"
+    status, took, log, lines = traced_without_vdso([1], "--trace=clock_gettime", fault)
+    assert any("(INJECTED)" in line for line in lines), lines
+    assert took >= 1, f"it ended with {status} after {took} s: {log}"

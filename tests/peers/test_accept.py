@@ -1,10 +1,12 @@
 """`tcp://` against TLS servers, and `unix:` against Unix sockets."""
 
 import time
-from functools import partial
 
+import pytest
 import servers
 from program import Drain, first_verdict
+
+QUICK = ("--period", "200ms", "--min", 0, "60s")
 
 
 def openssl(port):
@@ -30,38 +32,28 @@ def haproxy(port):
     )
 
 
-TLS = {"openssl s_server": openssl, "nginx": nginx, "haproxy": haproxy}
-
-
-def rows(kubelet):
-    for make, start in TLS.items():
-        yield f"tcp, TLS by {make}: ready until it has gone", partial(until_gone, kubelet, start)
-    yield "unix, haproxy: ready until it has gone", unix_until_gone
-
-
-def until_gone(kubelet, start):
+@pytest.mark.parametrize("start", [openssl, nginx, haproxy])
+def test_tls_is_ready_until_it_has_gone(kubelet, start):
     port = servers.port()
     url = f"tcp://127.0.0.1:{port}"
     with start(port) as server:
         assert kubelet.probe(url)[0] == "ready"
-        with Drain("--until-unready", url, "--period", "200ms", "--min", 0, "60s") as drain:
+        with Drain("--until-unready", url, *QUICK) as drain:
             drain.wait_for(r"is ready \(accepts connections\)")
             time.sleep(1)
-            assert drain.process.poll() is None, drain.log()
+            assert drain.process.poll() is None, str(drain)
             server.terminate()
             server.wait(20)
-            gone = time.monotonic() - drain.start
-            took, last = drain.end()
-    assert [verdict for _, verdict, _ in drain.verdicts()] == ["ready", "unready"], drain.log()
-    assert "drained after" in last and took >= gone, drain.log()
+            drain.expect("drained after", at_least=time.monotonic() - drain.start)
+    assert [verdict.split()[0] for verdict in drain.verdicts] == ["ready", "unready"], str(drain)
     assert kubelet.probe(url)[0] == "unready"
 
 
-def unix_until_gone():
+def test_unix_is_ready_until_it_has_gone():
     path = servers.folder() / "app.sock"
     with servers.haproxy(f"frontend app\n    bind unix@{path}\n    http-request return status 200\n", path) as server:
-        with Drain("--until-unready", f"unix:{path}", "--period", "200ms", "--min", 0, "60s") as drain:
+        with Drain("--until-unready", f"unix:{path}", *QUICK) as drain:
             drain.wait_for(r"is ready \(accepts connections\)")
             server.terminate()
-            assert "drained after" in drain.end()[1], drain.log()
+            drain.expect("drained after")
     assert first_verdict(f"unix:{path}")[0] == "unready"

@@ -3,23 +3,19 @@
 Each row is judged by the program and by the kubelet's own prober, which must agree save where the row gives a verdict of its
 own for the kubelet."""
 
-from functools import partial
-
-from http_scripts import agree
+import pytest
 from program import first_verdict
+from room import row
 from serving import Server
 from tables import frames, table
+from test_http_answers import agree
 
 # The head of the frame that ends the client's call: DATA with END_STREAM, on stream 1.
 CALLED = b"\0\x01\0\0\0\x01"
 
 
-def rows(kubelet):
-    for why, kubelets, text in table("grpc"):
-        yield f"gRPC, answer: {text}", partial(judge, kubelet, text, why, kubelets)
-
-
-def judge(kubelet, text, why, kubelets):
+@pytest.mark.parametrize("why, kubelets, text", [row(*line) for line in table("grpc")])
+def test_answer(kubelet, why, kubelets, text):
     first, _, rest = text.partition(" ")
 
     def answer(talk):

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable
 
-from servers import http
+from serving import http
 from tables import NOT_KNOWN, READY, UNREADY, frames
 
 

@@ -3,20 +3,17 @@
 Each is judged by the program and by the kubelet's own prober. They must agree, on the verdict and on the requests that
 redirects lead to, save where the program departs from it."""
 
-import contextlib
 import re
 import string
-import time
 from dataclasses import dataclass
-from functools import partial
 from urllib.parse import quote
 
+import pytest
 from program import first_verdict
-from serving import Server
+from room import row
+from serving import HOLD, RESET, Server, by_path
 from tables import NOT_KNOWN, READY, UNREADY, table, unescaped, verdict_of
 
-RESET = object()  # a step of a reply: reset the connection
-HOLD = object()  # a step of a reply: say no more, but keep the connection open
 PRINTABLE = string.digits + string.ascii_letters + string.punctuation
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = b"Content-Length: 0\r\n\r\n"
@@ -161,17 +158,16 @@ JOURNEYS = [
 ]
 
 
-def rows(kubelet):
-    for why, kubelets, text in table("responses"):
-        said = unescaped(text.removesuffix("{hold}"))
-        reply = (said, HOLD) if text.endswith("{hold}") else said
-        yield f"HTTP, response: {text}", partial(one_check, kubelet, reply, why, kubelets)
-    for why, kubelets, text in table("locations"):
-        reply = location(unescaped(text.replace("{port}", "@PORT@").replace("{other}", "@OTHER@")))
-        why = "302" if why in ("elsewhere", "https") else why
-        yield f"HTTP, Location: {text}", partial(one_check, kubelet, reply, why, kubelets)
-    for journey in JOURNEYS:
-        yield f"HTTP, requests: {journey.name}", partial(judge, kubelet, journey)
+@pytest.mark.parametrize("why, kubelets, text", [row(*line) for line in table("responses")])
+def test_response(kubelet, why, kubelets, text):
+    said = unescaped(text.removesuffix("{hold}"))
+    one_check(kubelet, (said, HOLD) if text.endswith("{hold}") else said, why, kubelets)
+
+
+@pytest.mark.parametrize("why, kubelets, text", [row(*line) for line in table("locations")])
+def test_location(kubelet, why, kubelets, text):
+    reply = location(unescaped(text.replace("{port}", "@PORT@").replace("{other}", "@OTHER@")))
+    one_check(kubelet, reply, "302" if why in ("elsewhere", "https") else why, kubelets)
 
 
 def one_check(kubelet, reply, why, kubelets):
@@ -180,16 +176,32 @@ def one_check(kubelet, reply, why, kubelets):
     judge(kubelet, check, "" if why == "followed" else why)
 
 
+@pytest.mark.parametrize("journey", JOURNEYS)
+def test_requests(kubelet, journey):
+    judge(kubelet, journey)
+
+
 def judge(kubelet, journey, why=""):
-    with scripted(journey.replies, "::1" if "[" in journey.origin else "127.0.0.1") as (port, requests):
-        url = journey.origin.replace("@PORT@", str(port)) + journey.path
+    """Ask at a server, which may lead to another port of its own."""
+    host = "::1" if "[" in journey.origin else "127.0.0.1"
+    with Server(HOLD, host=host) as first, Server(HOLD, host=host) as second:
+        ports = {b"@PORT@": b"%d" % first.port, b"@OTHER@": b"%d" % second.port}
+        first.answer = second.answer = by_path({path: filled(steps, ports) for path, steps in journey.replies.items()})
+        url = filled(journey.origin.encode(), ports).decode() + journey.path
         options = [option for header in journey.headers for option in ("--header", header)]
         ours = first_verdict(url, *options)
-        our_requests = comparable(requests)
-        requests.clear()
+        our_requests = comparable(first, second)
         agree(ours, kubelet.probe(url, journey.headers), why, journey.kubelets_verdict, journey.verdict)
-        their_requests = comparable(requests)
-    assert our_requests == their_requests, f"asked\n{our_requests}, the kubelet\n{their_requests}"
+        assert our_requests == comparable(first, second)
+
+
+def filled(steps, ports):
+    if isinstance(steps, (tuple, list)):
+        return [filled(step, ports) for step in steps]
+    if isinstance(steps, bytes):
+        for name, port in ports.items():
+            steps = steps.replace(name, port)
+    return steps
 
 
 def agree(ours, theirs, why, kubelets_verdict, verdict=None):
@@ -201,40 +213,17 @@ def agree(ours, theirs, why, kubelets_verdict, verdict=None):
     assert ours[1].startswith("timed out" if why == "more must come" else why), told
 
 
-@contextlib.contextmanager
-def scripted(replies, host):
-    """Servers at two ports, which say just the bytes that they are given. What `replies` does not name is answered with 503,
-    which tells that a redirect was followed. Gives the first port, and the requests: port, request line and fields."""
-    requests = []
-
-    def answer(talk):
-        line, *fields = talk.request().decode("latin1").removesuffix("\r\n\r\n").split("\r\n")
-        requests.append((talk.server.port, line, fields))
-        steps = replies.get(line.split(" ")[1], b"HTTP/1.1 503 x\r\n" + EMPTY)
-        for step in steps if isinstance(steps, (tuple, list)) else [steps]:
-            if step is RESET:
-                return talk.reset()
-            if step is HOLD:
-                return talk.hold()
-            if isinstance(step, bytes):
-                talk.say(step.replace(b"@PORT@", b"%d" % first.port).replace(b"@OTHER@", b"%d" % second.port))
-            else:
-                time.sleep(step)
-        return talk.end()
-
-    with Server(answer, host=host) as first, Server(answer, host=host) as second:
-        yield first.port, requests
-
-
 # What may differ: the name of the client, Go's Referer, and the user information in a Location, which it sends and the
 # program does not.
 CLIENTS_OWN = re.compile(r"Referer:|User-Agent: (drain-sleep|kube-probe)/|Authorization: Basic ")
 
 
-def comparable(requests):
-    """Requests without what may differ, the order of the fields, and how blanks and bytes over ASCII in a query are sent:
-    Go leaves them as they are, the program escapes them, so that they cannot break the request line."""
+def comparable(*asked):
+    """The requests to each server, which forgets them; without what may differ, the order of the fields, and how blanks and bytes
+    over ASCII in a query are sent: Go leaves them as they are, the program escapes them, so that they cannot break the request
+    line."""
     return [
-        (port, quote(line.encode("latin1"), safe=PRINTABLE), sorted(f for f in fields if not CLIENTS_OWN.match(f)))
-        for port, line, fields in requests
+        (quote(line.encode("latin1"), safe=PRINTABLE), sorted(field for field in fields if not CLIENTS_OWN.match(field)))
+        for server in asked
+        for line, *fields in (head.decode("latin1").removesuffix("\r\n\r\n").split("\r\n") for head in server.forget())
     ]

@@ -1,0 +1,64 @@
+"""The program against servers that others wrote, and against the kubelet's own probers."""
+
+import os
+import pathlib
+import shutil
+import sys
+
+import isolation
+import kubelet_probe
+import pytest
+import tables
+from room import Room, go_programs, once, run
+
+HERE = pathlib.Path(__file__).parent
+
+
+def build():
+    """Leaves word in the environment of where the parts are."""
+    os.environ["PEERS_PYTHON"] = str(once("peers-python", make_python, HERE / "requirements.txt") / "bin/python")
+    os.environ["PEERS_NODE"] = str(once("peers-node", make_node, HERE / "nodeserver"))
+    os.environ["PEERS_GOSERVER"] = str(go_programs(HERE / "goserver") / "goserver")
+    os.environ["PEERS_KUBELET"] = str(go_programs(HERE / "kubelet") / "kubelet")
+    tables.build_reader()
+
+
+def make_python(folder):
+    run(sys.executable, "-m", "venv", folder)
+    run(f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--no-deps", "-r", HERE / "requirements.txt")
+
+
+def make_node(folder):
+    shutil.copytree(HERE / "nodeserver", folder, dirs_exist_ok=True)
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", cwd=folder)
+
+
+ROOM = Room(
+    packages={
+        "h2o": "h2o",
+        "haproxy": "haproxy",
+        "ip": "iproute2",
+        "nghttpd": "nghttp2-server",
+        "nginx": "nginx-light",
+        "node": "nodejs",
+        "npm": "npm",
+        "openssl": "openssl",
+        "/usr/lib/python3*/ensurepip": "python3-venv",
+        "setpriv": "util-linux",
+    },
+    build=build,
+    isolated=True,
+    at_once=16,  # rows wait most of the time
+)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def network():
+    """Each process that runs rows has ports of its own."""
+    with isolation.own_network():
+        yield
+
+
+@pytest.fixture(scope="session")
+def kubelet(network):
+    return kubelet_probe.Kubelet()

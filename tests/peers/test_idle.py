@@ -1,0 +1,180 @@
+"""`--until-idle` against servers whose clients keep their connections open."""
+
+import contextlib
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import time
+
+import pytest
+import servers
+from program import Drain
+from room import row
+
+UNPRIVILEGED = (
+    *("setpriv", "--reuid", "65532", "--regid", "65532", "--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all"),
+    "--no-new-privs",
+)
+PERIOD = 0.2
+THRESHOLD = 3
+# What the rows allow a busy machine to take longer; never so long that a drain which is held would pass for one that ends.
+SLACK = 12
+# How late a row may notice that something has moved.
+LATE = 0.3
+DURATION = 40
+
+
+def nginx(listen, host):
+    return lambda port: servers.nginx(f"listen {listen.format(port)}; location / {{ return 200 ok; }}", (host, port))
+
+
+def haproxy(bind, host):
+    sections = "frontend app\n    bind {}\n    http-request return status 200 content-type text/plain string ok\n"
+    return lambda port: servers.haproxy(sections.format(bind.format(port)), (host, port))
+
+
+# How the server listens, and where its clients find it.
+LISTENERS = [
+    row(f"{name}, {how}", server(listen, host), host)
+    for name, server, how, listen, host in [
+        ("nginx", nginx, "IPv4", "127.0.0.1:{}", "127.0.0.1"),
+        ("nginx", nginx, "IPv6", "[::1]:{}", "::1"),
+        ("nginx", nginx, "dual-stack, over IPv4", "[::]:{} ipv6only=off", "127.0.0.1"),
+        ("nginx", nginx, "dual-stack, over IPv6", "[::]:{} ipv6only=off", "::1"),
+        ("haproxy", haproxy, "IPv4", "127.0.0.1:{}", "127.0.0.1"),
+        ("haproxy", haproxy, "IPv6", "[::1]:{} v6only", "::1"),
+        ("haproxy", haproxy, "dual-stack, over IPv4", ":::{} v4v6", "127.0.0.1"),
+        ("haproxy", haproxy, "dual-stack, over IPv6", ":::{} v4v6", "::1"),
+    ]
+]
+
+
+def idle(port, minimum=0, idle_after=1, through=()):
+    options = ("--idle-after", idle_after, "--period", PERIOD, "--threshold", THRESHOLD, "--min", minimum)
+    return Drain("--until-idle", port, *options, DURATION, through=through)
+
+
+class Client:
+    """A connection that is kept open."""
+
+    def __init__(self, host, port):
+        self.socket = servers.connect((host, port), timeout=30)
+
+    def get(self):
+        """Ask, and read an answer whose length is said; return when it had come."""
+        self.socket.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self.some()
+        head, body = answer.split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 200"), head
+        rest = int(re.search(rb"(?i)content-length: *(\d+)", head)[1]) - len(body)
+        while rest > 0:
+            rest -= len(self.some(rest))
+        return time.monotonic()
+
+    def some(self, most=65536):
+        data = self.socket.recv(most)
+        assert data, "the server has closed the connection"
+        return data
+
+    def close(self):
+        self.socket.close()
+
+
+@contextlib.contextmanager
+def pool(size, host, port):
+    """Clients each of which has had an answer."""
+    clients = [Client(host, port) for _ in range(size)]
+    for client in clients:
+        client.get()
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+
+
+def ends_once_silent(drain, last_moved, idle_after=1, verdicts=".*"):
+    """The drain ends when nothing has moved for as long as it should be, and soon after that."""
+    drain.expect("drained after")
+    silent = drain.start + drain.took - last_moved
+    least = idle_after + (THRESHOLD - 1) * PERIOD - LATE
+    assert least <= silent <= idle_after + SLACK, f"{silent:.3f} s of silence\n{drain}"
+    assert re.fullmatch(verdicts, ", ".join(drain.verdicts)), str(drain)
+
+
+@pytest.mark.parametrize("server, host", LISTENERS)
+def test_silent_pool(server, host, through=()):
+    port = servers.port()
+    with server(port), pool(10, host, port) as clients:
+        last_moved = clients[-1].get()
+        with idle(port, through=through) as drain:
+            drain.wait_for(r"is idle \(")
+            # That no connection is busy must not mean that the pool has gone.
+            ends_once_silent(drain, last_moved)
+        first, *_, last = drain.verdicts
+        assert last == "idle (10 open)" and re.fullmatch(r"busy \(\d+ of 10 connections: .*\)", first), str(drain)
+        for client in clients:
+            client.get()
+
+
+def test_silent_pool_as_uid_65532_without_capabilities():
+    test_silent_pool(*LISTENERS[0].values, through=UNPRIVILEGED)
+
+
+@pytest.mark.parametrize("server, host", [LISTENERS[number] for number in (0, 2, 5, 7)])
+def test_a_request_every_second(server, host):
+    port = servers.port()
+    with server(port), pool(5, host, port) as clients:
+        time.sleep(3.2)
+        with idle(port, minimum=5, idle_after=3) as drain:
+            drain.wait_for(r"is idle \(5 open\)")
+            for _ in range(6):
+                last_moved = clients[0].get()
+                time.sleep(1)
+            clients[3].close()
+            clients[4].close()
+            verdicts = r"idle \(5 open\), busy \(1 of 5 connections: moving\), idle \(3 open\)"
+            ends_once_silent(drain, last_moved, idle_after=3, verdicts=verdicts)
+
+
+def test_a_connection_that_is_being_opened():
+    """With TCP_DEFER_ACCEPT the kernel leaves a connection in SYN_RECV until the client says something."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
+        port = listener.getsockname()[1]
+        client = Client("127.0.0.1", port)
+        with idle(port) as drain:
+            time.sleep(3)
+            client.socket.sendall(b"hello")
+            server, _ = listener.accept()
+            assert server.recv(5, socket.MSG_WAITALL) == b"hello"
+            time.sleep(0.1)
+            server.sendall(b"hello to you")
+            client.socket.recv(100)
+            verdicts = r"busy \(1 of 1 connections: opening\), idle \(1 open\)"
+            ends_once_silent(drain, time.monotonic(), verdicts=verdicts)
+        server.close()
+        client.close()
+
+
+@pytest.mark.parametrize("start", [row("grpc-go", servers.go), row("python3-grpcio", servers.python)])
+def test_a_grpc_stream_that_speaks(start):
+    port = servers.port()
+    address = f"127.0.0.1:{port}"
+    here = pathlib.Path(__file__).parent
+    command = [os.environ["PEERS_PYTHON"], "-B", here / "grpc_stream.py", address, "5"]
+    with start("grpc", address), subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+        try:
+            assert client.stdout.readline() == "speaking\n"
+            with idle(port) as drain:
+                assert client.stdout.readline() == "silent\n"
+                silent = time.monotonic()
+                assert silent - drain.start > 3
+                # The last message may have come as long before the end as the service waits between two.
+                ends_once_silent(drain, silent - 0.3, verdicts=r"busy \(1 of 1 .*\), idle \(1 open\)")
+        finally:
+            client.kill()
