@@ -2,16 +2,18 @@
 //!
 //! Data flows one way: arguments, a validated plan, the drain, an exit status. `main.rs` shows that on a page. After it, read:
 //!
-//! 1. [`cli`]: what was typed (`options`, `args`, `variables`, `duration`), and what is meant (`plan`).
+//! 1. [`cli`]: what was typed (`options`, `args`, `variables`, `duration`), what is meant (`plan`), and how long to sleep if that
+//!    is wrong (`salvage`).
 //! 2. [`drain`]: the rules, as a state machine in virtual time. [`run`] drives it with the real clock, and writes the log.
 //! 3. [`watch`]: what can be watched, one file and one match arm each.
 //! 4. [`http`], [`grpc`]: the protocols, judged from bytes. [`net`]: URLs, connections, the kernel's list of connections.
 //! 5. [`os`]: system calls, child processes, clock, log, memory. [`failsafe`]: what happens after a bug or a signal.
-//! 6. Beside the drain: [`install`] copies the program, [`exit`] has every exit status, [`text`] reads and shows bytes, numbers and durations.
+//! 6. Beside the drain: [`install`] copies the program, [`exit`] has every exit status, [`text`] reads and shows bytes, numbers
+//!    and durations.
 //!
 //! Where to make a change:
 //!
-//! - An option: a variant and a row in `cli/options.rs`, an arm in `Plan::take` in `cli/plan.rs`, a row in the README's table. The tests of
+//! - An option: a variant and a row in `cli/options.rs`, an arm in `Plan::apply` in `cli/plan.rs`, a row in the README's table. The tests of
 //!   `tests/it/cli.rs` and `tidy.rs` count them, and `tests/fuzz/dictionaries/line` lists them.
 //! - A kind of watch: a file in `watch/`, and an arm in each match on `Target` in `watch/mod.rs`, which says more.
 //! - When to end: `drain.rs` decides, and `HeldBy` there says what kept the drain from ending early.

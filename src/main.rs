@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use drain_sleep::cli::args::{self, Args, Opt};
 use drain_sleep::cli::plan::Plan;
+use drain_sleep::cli::salvage::salvage;
 use drain_sleep::os::log;
 use drain_sleep::os::memory::Memory;
 use drain_sleep::os::sys::{self, Errno};
@@ -32,15 +33,13 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     log::reserve_stdio();
     // SAFETY: they are what C's `main` was given.
     let arguments = unsafe { sys::arguments(argc, argv) };
-    let arguments = arguments.leak();
-    if let Some(duration) = args::durations(arguments) {
-        failsafe::set_duration(duration);
-    }
-    run(arguments)
+    let sleep = salvage(arguments.clone(), &sys::variable);
+    failsafe::set_duration(sleep);
+    run(arguments.collect::<Vec<_>>().leak(), sleep)
 }
 
 /// Does what the command line says, and exits there and then: there is nothing to be cleaned up, and no code for it then.
-fn run(arguments: &[&[u8]]) -> ! {
+fn run(arguments: &[&'static [u8]], sleep: Duration) -> ! {
     let words = args::words(arguments, &sys::variable);
     let args = Args::parse(&words);
     if args.has(Opt::Help) {
@@ -52,11 +51,13 @@ fn run(arguments: &[&[u8]]) -> ! {
     if args.has(Opt::Quiet) {
         log::quiet();
     }
-    if args.at_once {
-        at_once(&args, arguments);
+    if args.fails_fast {
+        fail_fast(&args, arguments);
     }
     let plan = Plan::new(&args);
-    failsafe::set_duration(plan.as_ref().map_or_else(|fallback| fallback.sleep, |plan| plan.rules.duration));
+    if let Ok(plan) = &plan {
+        failsafe::set_duration(plan.rules.duration);
+    }
     if let Some(path) = args.value(Opt::LogFile)
         && let Err(error) = log::to_file(path)
     {
@@ -64,18 +65,18 @@ fn run(arguments: &[&[u8]]) -> ! {
     }
     sys::exit(match &plan {
         Ok(plan) => run::drain(plan),
-        Err(fallback) => run::fall_back(fallback),
+        Err(mistakes) => run::fall_back(mistakes, sleep),
     })
 }
 
 /// `--check` and `--install`, which drain nothing, so that a mistake ends them at once.
-fn at_once(args: &Args, arguments: &[&[u8]]) -> ! {
+fn fail_fast(args: &Args, arguments: &[&[u8]]) -> ! {
     failsafe::set_duration(Duration::ZERO);
     let mut plan = None;
     if args.mentions_drain() || !args.mistakes.is_empty() {
         match Plan::new(args) {
             Ok(made) => plan = Some(made),
-            Err(fallback) => sys::exit(run::mistakes(&fallback)),
+            Err(mistakes) => sys::exit(run::mistakes(&mistakes)),
         }
     }
     let mut status = exit::OK;

@@ -1,8 +1,10 @@
 //! Drives the drain with the real clock: does each step that `drain` asks for, and writes the log.
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::cli::plan::{Fallback, Plan};
+use crate::cli::mistake::Mistakes;
+use crate::cli::plan::Plan;
 use crate::drain::{Drain, End, HeldBy, Reply, Rules, Step};
 use crate::exit;
 use crate::http::header::Header;
@@ -109,22 +111,22 @@ impl fmt::Display for WhatHeld<'_> {
 }
 
 /// Logs the mistakes on the command line, and returns the exit status.
-pub fn mistakes(fallback: &Fallback) -> i32 {
-    for mistake in &fallback.mistakes.first {
+pub fn mistakes(mistakes: &Mistakes) -> i32 {
+    for mistake in &mistakes.first {
         log::error(format_args!("error: {mistake}"));
     }
-    if fallback.mistakes.others > 0 {
-        log::error(format_args!("error: mistakes that are not shown: {}", fallback.mistakes.others));
+    if mistakes.others > 0 {
+        log::error(format_args!("error: mistakes that are not shown: {}", mistakes.others));
     }
     exit::USAGE
 }
 
 /// Logs the mistakes on the command line, and sleeps all the same: a mistake must not cost the drain. Returns the exit
 /// status.
-pub fn fall_back(fallback: &Fallback) -> i32 {
-    let status = mistakes(fallback);
-    log::error(format_args!("sleeping {} all the same, watching nothing", Seconds(fallback.sleep)));
-    sleep_until(fallback.sleep);
+pub fn fall_back(wrong: &Mistakes, sleep: Duration) -> i32 {
+    let status = mistakes(wrong);
+    log::error(format_args!("sleeping {} all the same, watching nothing", Seconds(sleep)));
+    sleep_until(sleep);
     log::info(format_args!("slept {}", Seconds(elapsed())));
     status
 }

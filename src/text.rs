@@ -17,6 +17,11 @@ pub fn split_before(text: &[u8], at: u8) -> (&[u8], &[u8]) {
     text.split_at(text.iter().position(|&b| b == at).unwrap_or(text.len()))
 }
 
+/// Returns a text without the white space around it. Bytes that are not UTF-8 stay as they are.
+pub fn trim(text: &[u8]) -> &[u8] {
+    str::from_utf8(text).map_or(text, |text| text.trim().as_bytes())
+}
+
 /// Reads a decimal number. Returns `None` if the text is empty, has anything but digits, or is over `u64::MAX`.
 pub fn decimal(digits: &[u8]) -> Option<u64> {
     let value = |value: u64, &digit: &u8| {

@@ -1,187 +1,39 @@
 //! The command line as it was typed: which options with which values, and how long. `plan` decides what they mean.
 
-use std::fmt;
-use std::str::SplitWhitespace;
+use std::borrow::Cow;
+use std::iter::Peekable;
 use std::time::Duration;
 
-use super::duration::{Sum, is_bare_number, unquoted};
-use super::options::{Found, find};
+use super::duration::{self, SECONDS_MAX, add, is_bare_number, unquoted};
+use super::mistake::{Mistake, Mistakes};
+use super::options::{Found, Kind, find, is_option};
 pub use super::options::{Help, Opt};
-use super::variables::{self, Environment, expand};
-use crate::text::{Bytes, split_before};
-
-/// One thing that is wrong with a command line.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Mistake<'a> {
-    /// An option that does not exist, and the one that was probably meant.
-    Unknown(&'a [u8], Option<Opt>),
-    /// An option without its value.
-    NoValue(Opt),
-    /// A flag with a value.
-    Flag(Opt),
-    /// An option that is given twice and may be given once.
-    Twice(Opt),
-    /// An argument, and the variable in it that is not set.
-    Unset(&'a [u8], &'a [u8]),
-    /// The value of an option, and what is wrong with it.
-    Value(Opt, &'a [u8], &'static str),
-    /// An argument, and what is wrong with it.
-    Argument(&'a [u8], &'static str),
-    /// What is wrong with the sum of the durations.
-    Sum(&'static str),
-    /// What is wrong with the command line as a whole.
-    Whole(&'static str),
-}
-
-impl fmt::Display for Mistake<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Mistake::Unknown(name, None) => write!(f, "unknown option '{}': see drain-sleep --help", Bytes(name)),
-            Mistake::Unknown(name, Some(near)) => write!(f, "unknown option '{}': did you mean {near}?", Bytes(name)),
-            Mistake::NoValue(option) => write!(f, "{option} has no value: write {option}={}", option.known().value),
-            Mistake::Flag(option) => write!(f, "{option} takes no value: write {option} alone"),
-            Mistake::Twice(option) => write!(f, "{option} is given twice: write it once"),
-            Mistake::Unset(argument, name) => {
-                write!(f, "'{}': the variable {} is not set: set it, or write $$ for a $", Bytes(argument), Bytes(name))
-            }
-            Mistake::Value(option, value, why) => write!(f, "{option}: '{}' {why}", Bytes(value)),
-            Mistake::Argument(argument, why) => write!(f, "'{}' {why}", Bytes(argument)),
-            Mistake::Sum(why) => write!(f, "the sum of the durations {why}"),
-            Mistake::Whole(why) => f.write_str(why),
-        }
-    }
-}
-
-/// The mistakes on a command line. It may have 100,000, so only the first few are kept.
-#[derive(Clone, Debug, Default)]
-pub struct Mistakes<'a> {
-    pub first: Vec<Mistake<'a>>,
-    /// How many more there are.
-    pub others: usize,
-}
-
-impl<'a> Mistakes<'a> {
-    const KEPT: usize = 8;
-
-    pub fn push(&mut self, mistake: Mistake<'a>) {
-        if self.first.len() < Self::KEPT {
-            self.first.push(mistake);
-        } else {
-            self.others += 1;
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.first.is_empty()
-    }
-}
+use super::variables::{Environment, expand, shell_variable};
+use crate::text::{split_before, split_once, trim};
 
 /// How many bytes all variables together may add to a command line: as many as Linux usually allows for a whole
 /// command line, execve(2).
 const EXPANSION_MAX: usize = 2 << 20;
 
-/// The arguments, with their variables expanded.
-pub struct Words<'a> {
-    arguments: &'a [&'a [u8]],
-    /// The arguments that have a `$`, in order. Most command lines have none.
-    expanded: Vec<Expanded<'a>>,
-}
-
-/// The index of an argument, and the argument with its variables expanded.
-struct Expanded<'a> {
-    index: usize,
-    text: Result<Vec<u8>, variables::Error<'a>>,
-}
+/// The arguments with their variables expanded, or as they were typed and why that cannot be done.
+pub struct Words<'a>(Vec<(Cow<'a, [u8]>, Option<Mistake<'a>>)>);
 
 /// Expands the variables in a command line.
-pub fn words<'a>(arguments: &'a [&'a [u8]], environment: Environment) -> Words<'a> {
+pub fn words<'a>(arguments: &[&'a [u8]], environment: Environment<'a>) -> Words<'a> {
     let mut room = EXPANSION_MAX;
-    let mut expanded = Vec::new();
-    for (index, argument) in arguments.iter().enumerate() {
-        if argument.contains(&b'$') {
-            let text = expand(argument, environment, argument.len() + room);
-            room -= text.as_ref().map_or(0, |text| text.len().saturating_sub(argument.len()));
-            expanded.push(Expanded { index, text });
+    let expand = |&argument: &&'a [u8]| {
+        if !argument.contains(&b'$') {
+            return (Cow::Borrowed(argument), None);
         }
-    }
-    Words { arguments, expanded }
-}
-
-/// One word of the command line: an argument, or a part of one that holds several.
-#[derive(Clone, Copy)]
-struct Word<'a> {
-    text: &'a [u8],
-    /// Why its variables cannot be expanded. Then `text` is as it was typed, and no value is taken from it.
-    unexpanded: Option<&'a variables::Error<'a>>,
-    /// It is a part of an argument.
-    is_part: bool,
-}
-
-/// Reads the words one after another.
-#[derive(Clone)]
-struct Reader<'a> {
-    words: &'a Words<'a>,
-    next_argument: usize,
-    next_expanded: usize,
-    /// What is left of an argument that holds several words, and why its variables cannot be expanded.
-    parts: SplitWhitespace<'a>,
-    parts_unexpanded: Option<&'a variables::Error<'a>>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(words: &'a Words<'a>) -> Reader<'a> {
-        Reader { words, next_argument: 0, next_expanded: 0, parts: "".split_whitespace(), parts_unexpanded: None }
-    }
-
-    fn next(&mut self) -> Option<Word<'a>> {
-        if let Some(part) = self.parts.next() {
-            return Some(Word { text: unquoted(part.as_bytes()), unexpanded: self.parts_unexpanded, is_part: true });
-        }
-        let index = self.next_argument;
-        let argument = self.words.arguments.get(index)?;
-        self.next_argument += 1;
-        let (text, unexpanded) = match self.words.expanded.get(self.next_expanded) {
-            Some(expanded) if expanded.index == index => {
-                self.next_expanded += 1;
-                expanded.text.as_ref().map_or_else(|error| (*argument, Some(error)), |text| (text.as_slice(), None))
+        match expand(argument, environment, argument.len() + room) {
+            Ok(text) => {
+                room -= text.len().saturating_sub(argument.len());
+                (Cow::Owned(text), None)
             }
-            _ => (*argument, None),
-        };
-        Some(Word { text, unexpanded, is_part: false })
-    }
-
-    /// Reads the next word as the value of an option, unless it begins with `--`: an option whose value was forgotten must not
-    /// take the next option for it.
-    fn next_value(&mut self) -> Option<Word<'a>> {
-        let mut ahead = self.clone();
-        let word = ahead.next().filter(|word| !word.text.starts_with(b"--"))?;
-        *self = ahead;
-        Some(word)
-    }
-
-    /// Splits an argument that has white space in it and holds an option, so that its words come next, one by one. Returns false
-    /// if the argument stays whole.
-    fn split(&mut self, word: Word<'a>) -> bool {
-        let Word { text, unexpanded, .. } = word;
-        let parts = str::from_utf8(text).unwrap_or_default().split_whitespace();
-        let first = parts.clone().next().unwrap_or_default();
-        let holds_option = || parts.clone().any(|part| is_option(unquoted(part.as_bytes())));
-        if first.len() == text.len() || !holds_option() {
-            return false;
+            Err(mistake) => (Cow::Borrowed(argument), Some(mistake)),
         }
-        // Some values may have white space.
-        let (name, _) = split_before(text, b'=');
-        if text.starts_with(b"--")
-            && let Found::Known(known) | Found::Near(known) = find(name)
-            && first.len() > name.len()
-            && !matches!(known.value, "PORT" | "URL" | "N")
-        {
-            return false;
-        }
-        self.parts = parts;
-        self.parts_unexpanded = unexpanded;
-        true
-    }
+    };
+    Words(arguments.iter().map(expand).collect())
 }
 
 /// What a command line consists of.
@@ -189,22 +41,24 @@ impl<'a> Reader<'a> {
 pub struct Args<'a> {
     /// The options and their values, in the order of the command line. The value of a flag is empty.
     pub options: Vec<(Opt, &'a [u8])>,
-    /// The sum of the durations that can be read, at most 30 days unless it is infinite.
+    /// The sum of the durations.
     pub duration: Option<Duration>,
     /// There is an argument that is neither an option nor the value of one.
     pub has_operand: bool,
+    /// One of the durations is a number that is probably meant as a port.
+    pub may_mean_port: bool,
     /// `--check` or `--install` was given, even with a bad value. Nothing is drained, so mistakes are fatal at once.
-    pub at_once: bool,
+    pub fails_fast: bool,
     pub mistakes: Mistakes<'a>,
 }
 
 impl<'a> Args<'a> {
-    /// Parses a command line, without the program's name. It reads on after a mistake, since it must find the durations.
-    ///
-    /// A bare number that follows a refused option may be that option's value, such as a port. It counts as a duration only if
-    /// there is no other.
+    /// Parses a command line, without the program's name.
     pub fn parse(words: &'a Words<'a>) -> Args<'a> {
-        read(words, false)
+        let mut words = words.0.iter().map(|(text, mistake)| Word { text, mistake: *mistake });
+        let mut parser = Parser::default();
+        parser.read(&mut words);
+        parser.finish()
     }
 
     /// Returns true if the command line describes a drain. With `--install` it need not.
@@ -224,150 +78,164 @@ impl<'a> Args<'a> {
     }
 }
 
-fn read<'a>(words: &'a Words<'a>, only_durations: bool) -> Args<'a> {
-    let mut walk = Walk { reader: Reader::new(words), args: Args::default(), only_durations };
-    walk.read_words();
-    walk.args
-}
-
 /// Reads the words one after another, and collects what they say.
-struct Walk<'a> {
-    reader: Reader<'a>,
+#[derive(Default)]
+struct Parser<'a> {
     args: Args<'a>,
-    /// Neither options nor mistakes are kept, which would take memory.
-    only_durations: bool,
+    options_ended: bool,
+    /// The options so far, a bit each.
+    seen: u32,
+    /// The word before was the value of `--until-idle`.
+    behind_port: bool,
+    /// The first bare number behind the value of `--until-idle`, and the sum of all of these.
+    second_port: Option<&'a [u8]>,
+    behind_ports: Option<Duration>,
+    has_unit: bool,
+    /// There is a bare number over [`SECONDS_MAX`].
+    has_many_seconds: bool,
 }
 
-impl<'a> Walk<'a> {
-    fn read_words(&mut self) {
-        let (mut sum, mut after_refused) = (Sum::default(), Sum::default());
-        let mut options_ended = false;
-        let mut option_refused = false;
-        let mut durations_right = true;
-        while let Some(word) = self.reader.next() {
-            let text = word.text;
-            let follows_refused = std::mem::take(&mut option_refused);
-            let readable = self.accepts(word);
-            if self.reader.split(word) {
-                let why = "has spaces in or around it: make each argument an item of its own";
-                self.add_mistake(Mistake::Argument(text, why));
-            } else if !is_option(text) {
-                self.args.has_operand = true;
-                option_refused = is_option(unquoted(text));
-                let sum = if follows_refused && is_bare_number(text) { &mut after_refused } else { &mut sum };
-                if let Err(why) = sum.add(text) {
-                    durations_right = false;
-                    if readable {
-                        self.add_mistake(Mistake::Argument(text, why));
-                    }
+/// An argument or a part of one, and why its variables cannot be expanded.
+struct Word<'a> {
+    text: &'a [u8],
+    mistake: Option<Mistake<'a>>,
+}
+
+impl<'a> Parser<'a> {
+    fn read(&mut self, words: &mut dyn Iterator<Item = Word<'a>>) {
+        let mut words = words.peekable();
+        while let Some(Word { text, mistake }) = words.next() {
+            let behind_port = std::mem::take(&mut self.behind_port);
+            let read = match text {
+                _ if let Some(mistake) = mistake => {
+                    let (name, _) = split_before(text, b'=');
+                    self.args.fails_fast |= matches!(find(name), Found::Known(spec) if spec.option.fails_fast());
+                    self.args.has_operand = true;
+                    Err(mistake)
                 }
-            } else if options_ended {
-                (self.args.has_operand, option_refused) = (true, true);
-                self.add_mistake(Mistake::Argument(text, "follows --, which ends the options: put it before"));
-            } else if text == b"--" {
-                options_ended = !word.is_part;
-            } else {
-                option_refused = !self.take_option(word, readable);
+                b"--" if !self.options_ended => {
+                    self.options_ended = true;
+                    Ok(())
+                }
+                _ if holds_option(text) => {
+                    let why = "has spaces in or around it: make each argument an item of its own";
+                    self.args.mistakes.push(Mistake::Argument(text, why));
+                    let parts = str::from_utf8(text).unwrap_or_default().split_whitespace().map(unquoted);
+                    self.read(&mut parts.map(|part| Word { text: part.as_bytes(), mistake: None }));
+                    Ok(())
+                }
+                _ if is_option(text) && !self.options_ended => self.read_option(text, &mut words),
+                _ => self.read_operand(text, behind_port),
+            };
+            if let Err(mistake) = read {
+                self.args.mistakes.push(mistake);
             }
         }
-        if sum.0.is_none() {
-            sum = after_refused;
-        }
-        if let Err(why) = sum.cap()
-            && durations_right
-        {
-            self.add_mistake(Mistake::Sum(why));
-        }
-        self.args.duration = sum.0;
     }
 
-    fn add_mistake(&mut self, mistake: Mistake<'a>) {
-        if !self.only_durations {
-            self.args.mistakes.push(mistake);
+    fn read_operand(&mut self, text: &'a [u8], behind_port: bool) -> Result<(), Mistake<'a>> {
+        self.args.has_operand = true;
+        if is_option(text) {
+            return Err(Mistake::Argument(text, "follows --, which ends the options: put it before"));
         }
+        if let Some(name) = shell_variable(text) {
+            return Err(Mistake::Shell(text, name));
+        }
+        let duration = duration::read(text).map_err(|why| Mistake::Argument(text, why))?;
+        if behind_port && is_bare_number(trim(text)) {
+            self.second_port.get_or_insert(trim(text));
+            self.behind_ports = add(self.behind_ports, duration);
+        } else {
+            self.args.duration = add(self.args.duration, duration);
+        }
+        for word in str::from_utf8(text).unwrap_or_default().split_whitespace() {
+            let is_bare = is_bare_number(word.as_bytes());
+            self.has_unit |= !is_bare;
+            self.has_many_seconds |= is_bare && duration::lenient(word) > Some(SECONDS_MAX);
+        }
+        Ok(())
     }
 
-    fn add_option(&mut self, option: Opt, value: &'a [u8]) {
-        if !self.only_durations {
-            self.args.options.push((option, value));
-        }
-    }
-
-    /// Takes in an option and its value. Returns false if the option was refused and no value was taken after it.
-    fn take_option(&mut self, word: Word<'a>, readable: bool) -> bool {
-        let text = word.text;
-        let equals = text.iter().position(|&b| b == b'=').filter(|_| text.starts_with(b"--"));
-        let name = &text[..equals.unwrap_or(text.len())];
-        let (known, is_near) = match find(name) {
-            Found::Known(known) => (known, false),
-            Found::Near(known) => (known, true),
-            Found::Unknown => {
-                if readable {
-                    self.add_mistake(Mistake::Unknown(name, None));
+    /// Reads an option and its value.
+    fn read_option(
+        &mut self,
+        text: &'a [u8],
+        words: &mut Peekable<&mut dyn Iterator<Item = Word<'a>>>,
+    ) -> Result<(), Mistake<'a>> {
+        let (name, value) = match split_once(text, b'=').filter(|_| text.starts_with(b"--")) {
+            Some((name, value)) => (name, Some(value)),
+            None => (text, None),
+        };
+        // An option whose value was forgotten must not take the next option for it.
+        let mut next_value = || words.next_if(|word| !word.text.starts_with(b"--"));
+        let spec = match find(name) {
+            Found::Known(spec) => spec,
+            Found::Near(spec) => {
+                if spec.kind != Kind::Flag && value.is_none() {
+                    next_value();
                 }
-                return false;
+                return Err(Mistake::Unknown(name, Some(spec.option)));
+            }
+            Found::Unknown => return Err(Mistake::Unknown(name, None)),
+        };
+        let option = spec.option;
+        self.args.fails_fast |= option.fails_fast();
+        let value = match (spec.kind, value) {
+            (Kind::Flag, None) => b"",
+            (Kind::Flag, Some(_)) => return Err(Mistake::Flag(option)),
+            (_, Some(value)) => value,
+            (_, None) => {
+                let word = next_value().ok_or(Mistake::NoValue(option))?;
+                word.mistake.map_or(Ok(word.text), Err)?
             }
         };
-        let option = known.option;
-        let is_flag = known.value.is_empty();
-        let following = if is_flag || equals.is_some() { None } else { self.reader.next_value() };
-        let readable = following.map_or(readable, |value| self.accepts(value));
-        if is_near {
-            self.add_mistake(Mistake::Unknown(name, Some(option)));
-            return following.is_some(); // the value is skipped, so that it is not taken for a duration
+        self.behind_port = spec.kind == Kind::Port;
+        let bit = 1 << option as u32;
+        if !spec.repeatable && self.seen & bit != 0 {
+            return Err(Mistake::Twice(option));
         }
-        self.args.at_once |= matches!(option, Opt::Check | Opt::Install);
-        match (is_flag, equals, following) {
-            (true, Some(_), _) => self.add_mistake(Mistake::Flag(option)),
-            (false, None, None) => self.add_mistake(Mistake::NoValue(option)),
-            _ if !known.repeatable && self.args.has(option) => self.add_mistake(Mistake::Twice(option)),
-            _ if !readable => {}
-            (_, _, Some(value)) => self.add_option(option, value.text),
-            (_, equals, None) => {
-                let value = equals.map_or(&b""[..], |at| &text[at + 1..]);
-                self.add_option(option, value);
-                // A value that `Plan` will refuse counts as none. What follows may be the right one: `--until-idle= 8080`.
-                return match known.value {
-                    "" | "PATH" => true,
-                    "PORT" | "N" => is_bare_number(value),
-                    _ => !value.is_empty(),
-                };
-            }
+        self.seen |= bit;
+        if matches!(spec.kind, Kind::Duration | Kind::Port | Kind::Number)
+            && let Some(name) = shell_variable(value)
+        {
+            return Err(Mistake::Shell(value, name));
         }
-        following.is_some()
+        self.args.options.push((option, value));
+        Ok(())
     }
 
-    /// Returns true if the variables of a word could be expanded, and adds a mistake if not. For a part of an argument that
-    /// mistake was added with the whole.
-    fn accepts(&mut self, word: Word<'a>) -> bool {
-        if !word.is_part {
-            match word.unexpanded {
-                None => {}
-                Some(variables::Error::Unset(variable)) => self.add_mistake(Mistake::Unset(word.text, variable)),
-                Some(variables::Error::TooLong) => {
-                    let why = "becomes longer than 2 MiB with its variables: shorten it";
-                    self.add_mistake(Mistake::Argument(word.text, why));
-                }
+    fn finish(mut self) -> Args<'a> {
+        self.args.may_mean_port = self.has_many_seconds && self.has_unit;
+        match self.second_port {
+            Some(port) if self.args.duration.is_some() => self.args.mistakes.push(Mistake::SecondPort(port)),
+            Some(_) => {
+                self.args.duration = self.behind_ports;
+                self.args.may_mean_port = self.has_many_seconds;
             }
+            None => {}
         }
-        word.unexpanded.is_none()
+        if let Some(Err(why)) = self.args.duration.map(duration::not_too_long) {
+            self.args.mistakes.push(Mistake::Sum(why));
+        }
+        self.args
     }
 }
 
-/// Returns the sum of the durations that can be read, for a drain whose command line cannot be read to its end. A lack of memory
-/// may be the reason, so it takes none unless a duration is refused, and expands no variables.
-pub fn durations(arguments: &[&[u8]]) -> Option<Duration> {
-    let words = Words { arguments, expanded: Vec::new() };
-    read(&words, true).duration
-}
-
-/// Returns true if a word looks like an option, also with the other dashes that word processors make. `-5` does not: it is a
-/// duration with a sign, which is refused as one.
-fn is_option(word: &[u8]) -> bool {
-    match word {
-        [b'-', second, ..] => !second.is_ascii_digit() && !second.is_ascii_whitespace() && *second != b'.',
-        // U+2010 to U+2015, and the minus sign, U+2212, in UTF-8.
-        [0xe2, 0x80, 0x90..=0x95, ..] | [0xe2, 0x88, 0x92, ..] => true,
-        _ => false,
+/// Returns true if an argument has white space in it and holds an option, apart from options whose value may have white space.
+fn holds_option(text: &[u8]) -> bool {
+    let text = str::from_utf8(text).unwrap_or_default();
+    if !text.contains(char::is_whitespace) {
+        return false;
     }
+    if text.starts_with("--")
+        && let Some((name, value)) = text.split_once('=')
+        && let Found::Known(spec) | Found::Near(spec) = find(name.as_bytes())
+    {
+        match spec.kind {
+            Kind::Duration | Kind::Header | Kind::Path => return false,
+            Kind::Port | Kind::Url | Kind::Number if value.split_whitespace().count() <= 1 => return false,
+            _ => {}
+        }
+    }
+    text.split_whitespace().any(|word| is_option(unquoted(word).as_bytes()))
 }

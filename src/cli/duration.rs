@@ -10,6 +10,9 @@ use crate::text::{FOREVER, decimal, split_once};
 /// The longest finite drain. Nothing in Kubernetes waits this long, so that more is most likely a typo.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// A bare number over this is probably meant as a port.
+pub const SECONDS_MAX: Duration = Duration::from_secs(1000);
+
 /// Why a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Error {
@@ -29,64 +32,51 @@ impl Error {
     }
 }
 
-/// The sum of all durations that can be read, or `None` if there is none. One that is too long counts as [`LONGEST`].
-#[derive(Clone, Copy, Default)]
-pub struct Sum(pub Option<Duration>);
-
-impl Sum {
-    /// Adds the durations in one argument. White space separates them, so that `1m 30s` is two.
-    ///
-    /// # Errors
-    /// What is wrong with the argument or with the first duration that is refused, in words that follow the argument. The others
-    /// are added all the same, and so is one in quotes.
-    pub fn add(&mut self, text: &[u8]) -> Result<(), &'static str> {
-        let text = str::from_utf8(text).map_err(|_| "is not UTF-8: write 20, 0.5, 1m30s or 500ms")?;
-        let mut parts = text.split_whitespace().peekable();
-        let mut added = parts.peek().map(|_| ()).ok_or("is blank: write 20, 0.5, 1m30s or 500ms");
-        for part in parts {
-            let inner = unquoted(part.as_bytes());
-            let part_read = parse(inner);
-            added = added.and(match part_read {
-                _ if inner.len() < part.len() => Err("has quotes in it, which no shell removes: leave them out"),
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.why()),
-            });
-            let counts = match part_read {
-                Ok(read) => read,
-                Err(Error::TooLong { .. }) => LONGEST,
-                Err(Error::Malformed(_)) => continue,
-            };
-            self.0 = Some(self.0.unwrap_or_default().saturating_add(counts));
+/// Reads the durations in a text, and returns their sum. White space separates them, so that `1m 30s` is two.
+///
+/// # Errors
+/// What is wrong with the text or with the first duration that is refused, in words that follow the text.
+pub fn read(text: &[u8]) -> Result<Duration, &'static str> {
+    let text = str::from_utf8(text).map_err(|_| "is not UTF-8: write 20, 0.5, 1m30s or 500ms")?;
+    let mut sum = None;
+    for word in text.split_whitespace() {
+        if unquoted(word).len() < word.len() {
+            return Err("has quotes, commas or brackets around it, which no shell removes: leave them out");
         }
-        added
+        sum = add(sum, parse(word.as_bytes()).map_err(Error::why)?);
     }
+    not_too_long(sum.ok_or("is blank: write 20, 0.5, 1m30s or 500ms")?)
+}
 
-    /// Cuts a sum that is too long, but not [`FOREVER`], to [`LONGEST`].
-    ///
-    /// # Errors
-    /// That it was too long, in words that follow what was added up.
-    pub fn cap(&mut self) -> Result<(), &'static str> {
-        match self.0 {
-            Some(sum) if sum > LONGEST && sum != FOREVER => {
-                self.0 = Some(LONGEST);
-                Err(Error::TooLong { month: false }.why())
-            }
-            _ => Ok(()),
-        }
+/// Adds a duration to a sum that may have none yet.
+pub fn add(sum: Option<Duration>, duration: Duration) -> Option<Duration> {
+    Some(sum.unwrap_or_default().saturating_add(duration))
+}
+
+/// Refuses what is longer than [`LONGEST`], but not [`FOREVER`].
+///
+/// # Errors
+/// That it is too long, in words that follow it.
+pub fn not_too_long(sum: Duration) -> Result<Duration, &'static str> {
+    if sum > LONGEST && sum != FOREVER { Err(Error::TooLong { month: false }.why()) } else { Ok(sum) }
+}
+
+/// Reads one duration without white space. One that is too long counts as [`LONGEST`].
+pub fn lenient(word: &str) -> Option<Duration> {
+    match parse(word.as_bytes()) {
+        Ok(duration) => Some(duration),
+        Err(Error::TooLong { .. }) => Some(LONGEST),
+        Err(Error::Malformed(_)) => None,
     }
 }
 
-/// Returns a word without the quotes around it, which a shell would have removed and YAML has kept.
-pub fn unquoted(mut word: &[u8]) -> &[u8] {
-    while let [b'\'' | b'"', rest @ ..] | [rest @ .., b'\'' | b'"'] = word {
-        word = rest;
-    }
-    word
+/// Returns a word without the quotes, commas, semicolons and brackets around it, which YAML or a word processor has kept.
+pub fn unquoted(word: &str) -> &str {
+    word.trim_matches(|c| "'\"`\u{2018}\u{2019}\u{201c}\u{201d},;()[]{}<>".contains(c))
 }
 
 /// Returns true if a word is a number without a unit: a duration in seconds, or a port.
 pub fn is_bare_number(word: &[u8]) -> bool {
-    let word = unquoted(word);
     !word.is_empty() && word.iter().all(is_number_byte)
 }
 
@@ -165,12 +155,6 @@ fn with_unit(text: &[u8], unit: usize) -> Result<Duration, Error> {
 mod tests {
     use super::*;
 
-    fn parse_sum(text: &[u8]) -> Result<Duration, &'static str> {
-        let mut sum = Sum::default();
-        sum.add(text).and(sum.cap())?;
-        Ok(sum.0.unwrap())
-    }
-
     fn is_too_long(why: &str) -> bool {
         why.starts_with("is more than 30 days")
     }
@@ -202,11 +186,11 @@ mod tests {
             ("5000µs", 5),
         ];
         for (text, millis) in cases {
-            let got = parse_sum(text.as_bytes()).map(|d| d.as_millis());
+            let got = read(text.as_bytes()).map(|d| d.as_millis());
             assert_eq!(got, Ok(u128::from(*millis)), "{text:?}");
         }
         for text in ["infinity", "inf", "Infinity", "inf 5", "5 inf", "inf inf"] {
-            assert_eq!(parse_sum(text.as_bytes()), Ok(FOREVER), "{text:?}");
+            assert_eq!(read(text.as_bytes()), Ok(FOREVER), "{text:?}");
         }
     }
 
@@ -249,7 +233,7 @@ mod tests {
             b"20%",
         ];
         for text in malformed {
-            let got = parse_sum(text);
+            let got = read(text);
             assert!(got.is_err_and(|why| !is_too_long(why)), "{}: {got:?}", text.escape_ascii());
         }
         let too_long: &[(&str, bool)] = &[
@@ -267,16 +251,17 @@ mod tests {
             ("99999999999999999999M", true),
         ];
         for (text, month) in too_long {
-            let why = parse_sum(text.as_bytes()).unwrap_err();
+            let why = read(text.as_bytes()).unwrap_err();
             assert!(is_too_long(why) && why.contains("M is a month") == *month, "{text} {why}");
         }
-        // What counts where something is wrong.
-        for (text, counts) in
-            [("x", None), ("", None), ("1 x 2", Some(3)), ("31d", Some(2_592_000)), ("20d 20d x", Some(2_592_000))]
+    }
+
+    #[test]
+    fn read_leniently() {
+        for (word, counts) in
+            [("x", None), ("", None), ("1.5", Some(1.5)), ("31d", Some(2_592_000.0)), ("1M", Some(2_592_000.0))]
         {
-            let mut sum = Sum::default();
-            assert!(sum.add(text.as_bytes()).and(sum.cap()).is_err(), "{text}");
-            assert_eq!(sum.0, counts.map(Duration::from_secs), "{text}");
+            assert_eq!(lenient(word), counts.map(Duration::from_secs_f64), "{word}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The table of options: names, values, help. `--help` and the parser in `args` both read it.
+//! The table of options: names, values, help. `--help`, `args` and `salvage` read it.
 //!
-//! A new option is a variant of [`Opt`], a row at the same place in [`OPTIONS`], and an arm in `Plan::take`, which gives it a
+//! A new option is a variant of [`Opt`], a row at the same place in [`OPTIONS`], and an arm in `Plan::apply`, which gives it a
 //! meaning.
 
 use std::fmt;
@@ -28,71 +28,103 @@ pub enum Opt {
     Version,
 }
 
+/// What kind of value an option takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// None.
+    Flag,
+    Duration,
+    Port,
+    Url,
+    Number,
+    Path,
+    Header,
+}
+
+impl Kind {
+    /// What `--help` calls the value.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Flag => "",
+            Kind::Duration => "DURATION",
+            Kind::Port => "PORT",
+            Kind::Url => "URL",
+            Kind::Number => "N",
+            Kind::Path => "PATH",
+            Kind::Header => "'NAME: VALUE'",
+        }
+    }
+}
+
 /// An option's row in the table [`OPTIONS`].
 #[derive(Debug)]
-pub struct Known {
+pub struct Spec {
     pub option: Opt,
     name: &'static str,
-    /// What its value is called. Empty for a flag, which has no value.
-    pub value: &'static str,
+    pub kind: Kind,
     /// It may be given more than once, as every flag may.
     pub repeatable: bool,
     help: &'static str,
 }
 
-const fn single(option: Opt, name: &'static str, value: &'static str, help: &'static str) -> Known {
-    Known { option, name, value, repeatable: false, help }
+const fn single(option: Opt, name: &'static str, kind: Kind, help: &'static str) -> Spec {
+    Spec { option, name, kind, repeatable: false, help }
 }
 
-const fn repeatable(option: Opt, name: &'static str, value: &'static str, help: &'static str) -> Known {
-    Known { option, name, value, repeatable: true, help }
+const fn repeatable(option: Opt, name: &'static str, kind: Kind, help: &'static str) -> Spec {
+    Spec { option, name, kind, repeatable: true, help }
 }
 
-const fn flag(option: Opt, name: &'static str, help: &'static str) -> Known {
-    Known { option, name, value: "", repeatable: true, help }
+const fn flag(option: Opt, name: &'static str, help: &'static str) -> Spec {
+    Spec { option, name, kind: Kind::Flag, repeatable: true, help }
 }
 
 /// All options, in the order of [`Opt`].
-static OPTIONS: [Known; 18] = [
+static OPTIONS: [Spec; 18] = [
     repeatable(
         Opt::UntilUnready,
         "--until-unready",
-        "URL",
+        Kind::Url,
         "end early once URL is no longer ready; if repeated, all must agree",
     ),
     repeatable(
         Opt::UntilIdle,
         "--until-idle",
-        "PORT",
+        Kind::Port,
         "end early once TCP connections to PORT are silent; if repeated, all must agree",
     ),
-    single(Opt::IdleAfter, "--idle-after", "DURATION", "silence after which a connection is idle [3s]"),
-    single(Opt::Min, "--min", "DURATION", "never end before this [5s, or DURATION if shorter]"),
-    single(Opt::Period, "--period", "DURATION", "time from one check to the next [1s]"),
-    single(Opt::Timeout, "--timeout", "DURATION", "how long one check or request may take [1s]"),
-    single(Opt::Threshold, "--threshold", "N", "how many checks in a row must agree [3]"),
+    single(Opt::IdleAfter, "--idle-after", Kind::Duration, "silence after which a connection is idle [3s]"),
+    single(Opt::Min, "--min", Kind::Duration, "never end before this [5s, or DURATION if shorter]"),
+    single(Opt::Period, "--period", Kind::Duration, "time from one check to the next [1s]"),
+    single(Opt::Timeout, "--timeout", Kind::Duration, "how long one check or request may take [1s]"),
+    single(Opt::Threshold, "--threshold", Kind::Number, "how many checks in a row must agree [3]"),
     flag(Opt::AssumeReady, "--assume-ready", "assume that what is watched was ready before"),
-    repeatable(Opt::Get, "--get", "URL", "request this once: start the app's own drain"),
-    repeatable(Opt::Post, "--post", "URL", "the same with POST"),
-    single(Opt::Delay, "--delay", "DURATION", "how long to wait before --get and --post [0]"),
-    repeatable(Opt::Header, "--header", "'NAME: VALUE'", "add a header to every HTTP request"),
-    single(Opt::LogFile, "--log-file", "PATH", "also append the log to PATH, such as /proc/1/fd/2"),
+    repeatable(Opt::Get, "--get", Kind::Url, "request this once: start the app's own drain"),
+    repeatable(Opt::Post, "--post", Kind::Url, "the same with POST"),
+    single(Opt::Delay, "--delay", Kind::Duration, "how long to wait before --get and --post [0]"),
+    repeatable(Opt::Header, "--header", Kind::Header, "add a header to every HTTP request"),
+    single(Opt::LogFile, "--log-file", Kind::Path, "also append the log to PATH, such as /proc/1/fd/2"),
     flag(Opt::Quiet, "--quiet", "log only errors on stderr (also -q)"),
     flag(Opt::Check, "--check", "print what would be done, do nothing"),
-    single(Opt::Install, "--install", "PATH", "copy this program to PATH, and check what follows"),
+    single(Opt::Install, "--install", Kind::Path, "copy this program to PATH, and check what follows"),
     flag(Opt::Help, "--help", "show this (also -h)"),
     flag(Opt::Version, "--version", "show the version (also -V)"),
 ];
 
 impl Opt {
     /// Returns its row.
-    pub fn known(self) -> &'static Known {
+    pub fn spec(self) -> &'static Spec {
         &OPTIONS[self as usize]
+    }
+
+    /// Returns true if nothing is drained with it, so that a mistake ends the program at once.
+    pub fn fails_fast(self) -> bool {
+        matches!(self, Opt::Check | Opt::Install)
     }
 
     /// Returns its name with the dashes.
     pub fn name(self) -> &'static str {
-        self.known().name
+        self.spec().name
     }
 }
 
@@ -104,10 +136,21 @@ impl fmt::Display for Opt {
 
 /// What was found under an option's name.
 pub enum Found {
-    Known(&'static Known),
+    Known(&'static Spec),
     /// There is no such option, but this one has a similar name.
-    Near(&'static Known),
+    Near(&'static Spec),
     Unknown,
+}
+
+/// Returns true if a word looks like an option, also with the other dashes that word processors make. `-5` does not: it is a
+/// duration with a sign, which is refused as one.
+pub fn is_option(word: &[u8]) -> bool {
+    match word {
+        [b'-', second, ..] => !second.is_ascii_digit() && !second.is_ascii_whitespace() && *second != b'.',
+        // U+2010 to U+2015, and the minus sign, U+2212, in UTF-8.
+        [0xe2, 0x80, 0x90..=0x95, ..] | [0xe2, 0x88, 0x92, ..] => true,
+        _ => false,
+    }
 }
 
 /// Finds the option of this name, or one of a similar name: at most two edits away, and fewer than half its letters.
@@ -119,12 +162,12 @@ pub fn find(name: &[u8]) -> Found {
         _ => None,
     };
     if let Some(option) = short {
-        return Found::Known(option.known());
+        return Found::Known(option.spec());
     }
     for limit in 0..=2 {
-        for known in &OPTIONS {
-            if limit * 2 < known.name.len() - "--".len() && is_within(limit, name, known.name.as_bytes()) {
-                return if limit == 0 { Found::Known(known) } else { Found::Near(known) };
+        for spec in &OPTIONS {
+            if limit * 2 < spec.name.len() - "--".len() && is_within(limit, name, spec.name.as_bytes()) {
+                return if limit == 0 { Found::Known(spec) } else { Found::Near(spec) };
             }
         }
     }
@@ -157,8 +200,8 @@ impl fmt::Display for Help {
              drain-sleep --install PATH [[OPTIONS] DURATION...]\n\n\
              DURATION is a number of seconds (20, 0.5) or has units (1m30s, 500ms); several add up.\n\n",
         )?;
-        for Known { name, value, help, .. } in &OPTIONS {
-            let width = 23 - name.len();
+        for Spec { name, kind, help, .. } in &OPTIONS {
+            let (value, width) = (kind.word(), 23 - name.len());
             writeln!(f, "  {name} {value:width$}  {help}")?;
         }
         f.write_str(
@@ -173,8 +216,8 @@ mod tests {
 
     #[test]
     fn options_stand_in_their_order() {
-        for (index, known) in OPTIONS.iter().enumerate() {
-            assert_eq!(known.option as usize, index, "{}", known.name);
+        for (index, spec) in OPTIONS.iter().enumerate() {
+            assert_eq!(spec.option as usize, index, "{}", spec.name);
         }
     }
 }

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::args::{Args, Mistake, Mistakes, Opt};
-use super::duration::Sum;
+use super::args::{Args, Opt};
+use super::duration;
+use super::mistake::{Mistake, Mistakes};
+use super::options::Kind;
 use crate::drain::{DEFAULT_MIN, Rules};
 use crate::http::client::Method;
 use crate::http::header::{self, HOST, Header};
 use crate::http::request::Request;
 use crate::net::url::port_number;
-use crate::text::{FOREVER, Seconds, decimal};
+use crate::text::{FOREVER, Seconds, decimal, trim};
 use crate::watch::{Target, Watch};
 
 /// The shortest `--period`, `--timeout` and `--idle-after`.
@@ -33,25 +35,22 @@ pub struct Plan<'a> {
     pub watches: Vec<Watch<'a>>,
     pub requests: Vec<Request<'a>>,
     pub headers: Vec<Header<'a>>,
-}
-
-/// What to do about a command line with mistakes: log them, and sleep all the same.
-#[derive(Debug)]
-pub struct Fallback<'a> {
-    pub mistakes: Mistakes<'a>,
-    pub sleep: Duration,
+    /// One of the durations is a number that is probably meant as a port.
+    may_mean_port: bool,
+    /// One of the headers is Host.
+    has_host: bool,
 }
 
 impl<'a> Plan<'a> {
     /// Works out what a command line means.
     ///
     /// # Errors
-    /// All mistakes, those in [`Args`] included, and how long to sleep.
-    pub fn new(args: &Args<'a>) -> Result<Plan<'a>, Fallback<'a>> {
+    /// All mistakes, those in [`Args`] included.
+    pub fn new(args: &Args<'a>) -> Result<Plan<'a>, Mistakes<'a>> {
         let mut mistakes = args.mistakes.clone();
         let has_read_all = mistakes.is_empty();
         if !args.has_operand {
-            mistakes.push(Mistake::Whole("no DURATION: say how long to sleep, such as 20s"));
+            mistakes.push(Mistake::CommandLine("no DURATION: say how long to sleep, such as 20s"));
         }
         let duration = args.duration.unwrap_or_default();
         let mut plan = Plan {
@@ -68,19 +67,18 @@ impl<'a> Plan<'a> {
             watches: Vec::new(),
             requests: Vec::new(),
             headers: Vec::new(),
+            may_mean_port: args.may_mean_port,
+            has_host: false,
         };
         for &(option, value) in &args.options {
-            if let Err(why) = plan.take(option, value) {
+            if let Err(why) = plan.apply(option, value) {
                 mistakes.push(Mistake::Value(option, value, why));
             }
         }
         if has_read_all {
             plan.check_together(args, &mut mistakes);
         }
-        if mistakes.is_empty() {
-            return Ok(plan);
-        }
-        Err(Fallback { mistakes, sleep: args.duration.unwrap_or(plan.rules.min) })
+        if mistakes.is_empty() { Ok(plan) } else { Err(mistakes) }
     }
 
     /// Finds mistakes in how the options go together. Every word must have been read, since an option that was misspelt would
@@ -89,11 +87,12 @@ impl<'a> Plan<'a> {
         let Rules { duration, delay, .. } = self.rules;
         let has_requests = args.has(Opt::Get) || args.has(Opt::Post);
         if has_requests && args.duration == Some(Duration::ZERO) {
-            mistakes.push(Mistake::Whole("a DURATION of 0 leaves no time for --get and --post: sleep longer"));
+            mistakes.push(Mistake::CommandLine("a DURATION of 0 leaves no time for --get and --post: sleep longer"));
         } else if let Some(value) = args.value(Opt::Delay) {
             if !has_requests {
-                mistakes
-                    .push(Mistake::Whole("--delay has no --get or --post to wait before: add one, or leave it out"));
+                mistakes.push(Mistake::CommandLine(
+                    "--delay has no --get or --post to wait before: add one, or leave it out",
+                ));
             } else if args.duration.is_some() && delay >= duration {
                 let why = "leaves no time for --get and --post: write less than DURATION";
                 mistakes.push(Mistake::Value(Opt::Delay, value, why));
@@ -106,7 +105,7 @@ impl<'a> Plan<'a> {
         };
         if !self.headers.is_empty() && !args.options.iter().any(may_speak_http) {
             let why = "--header has no HTTP request to go with: it needs --get, --post or --until-unready http://...";
-            mistakes.push(Mistake::Whole(why));
+            mistakes.push(Mistake::CommandLine(why));
         }
     }
 
@@ -115,6 +114,10 @@ impl<'a> Plan<'a> {
         let Rules { duration, min, .. } = self.rules;
         let has_watches = !self.watches.is_empty();
         let warnings = [
+            (
+                self.may_mean_port,
+                "a number over 1000 without a unit counts as seconds: to watch a port, write --until-idle PORT",
+            ),
             (
                 has_watches && min >= duration,
                 "--min (5s unless given) leaves no room before DURATION, so nothing can end the drain early",
@@ -139,8 +142,12 @@ impl<'a> Plan<'a> {
         period.saturating_mul(if is_ready_first { threshold } else { threshold - 1 })
     }
 
-    /// Takes in one option. An error says what is wrong with its value, in words that follow the value.
-    fn take(&mut self, option: Opt, value: &'a [u8]) -> Result<(), &'static str> {
+    /// Applies one option. An error says what is wrong with its value, in words that follow the value.
+    fn apply(&mut self, option: Opt, value: &'a [u8]) -> Result<(), &'static str> {
+        let value = match option.spec().kind {
+            Kind::Port | Kind::Url | Kind::Number => trim(value),
+            _ => value,
+        };
         match option {
             Opt::UntilUnready => self.watches.push(Watch { text: value, target: Target::parse(value)? }),
             Opt::UntilIdle => {
@@ -151,7 +158,7 @@ impl<'a> Plan<'a> {
             Opt::Post => self.requests.push(request(Method::Post, value)?),
             Opt::Header => {
                 let header = header::parse(value)?;
-                if header.is(HOST) && self.headers.iter().any(|header| header.is(HOST)) {
+                if header.is(HOST) && std::mem::replace(&mut self.has_host, true) {
                     return Err("is a second Host");
                 }
                 self.headers.push(header);
@@ -172,15 +179,10 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Reads a duration of at least `min`. One that is too long is a mistake, but counts as the longest.
+/// Reads a duration of at least `min`.
 fn read_duration(value: &[u8], min: Duration, into: &mut Duration) -> Result<(), &'static str> {
-    let mut sum = Sum::default();
-    let read = sum.add(value).and(sum.cap());
-    *into = sum.0.unwrap_or(*into);
-    if *into < min {
-        return read.and(Err("is less than 10ms"));
-    }
-    read
+    *into = duration::read(value)?;
+    if *into < min { Err("is less than 10ms") } else { Ok(()) }
 }
 
 fn request(method: Method, value: &[u8]) -> Result<Request<'_>, &'static str> {

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, NulError, c_char, c_int, c_long, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, NulError, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -168,6 +168,7 @@ struct SignalSet([c_ulong; 1024 / c_ulong::BITS as usize]);
 
 // Functions of musl, which std links anyway.
 unsafe extern "C" {
+    static environ: *const *const c_char;
     fn poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
     fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isize;
@@ -182,7 +183,6 @@ unsafe extern "C" {
     fn sigaddset(set: *mut SignalSet, number: c_int) -> c_int;
     fn sigprocmask(how: c_int, signals: *const SignalSet, before: *mut SignalSet) -> c_int;
     fn __errno_location() -> *const c_int;
-    fn getenv(name: *const c_char) -> *const c_char;
     #[link_name = "unlink"]
     fn remove(path: *const c_char) -> c_int;
     fn _exit(status: c_int) -> !;
@@ -192,20 +192,21 @@ unsafe extern "C" {
 ///
 /// # Safety
 /// `argc` and `argv` must be those of `main`, which last as long as the process.
-pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<&'static [u8]> {
+pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> impl Iterator<Item = &'static [u8]> + Clone {
     let count = usize::try_from(argc).unwrap_or_default();
     // SAFETY: C's `main` gets `argc` pointers to strings that end in NUL.
-    (1..count).map(|n| unsafe { CStr::from_ptr(*argv.add(n)) }.to_bytes()).collect()
+    (1..count).map(move |n| unsafe { CStr::from_ptr(*argv.add(n)) }.to_bytes())
 }
 
-/// Returns the value of an environment variable, or `None` if it is not set.
+/// Returns the value of an environment variable, or `None` if it is not set. It takes no memory; getenv(3) would want a NUL
+/// behind the name.
 pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: the name ends in NUL, and so does a value that is not null. Nothing changes the environment.
-    unsafe {
-        let value = getenv(name.as_ptr());
-        (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())
-    }
+    // SAFETY: environ(7) is an array of strings that end in NUL, and ends in null itself. Nothing changes the environment.
+    let entries = (0..).map_while(|n| unsafe {
+        let entry = *environ.add(n);
+        (!entry.is_null()).then(|| CStr::from_ptr(entry).to_bytes())
+    });
+    entries.filter_map(|entry| entry.strip_prefix(name)?.strip_prefix(b"=")).next()
 }
 
 /// Calls poll(2) on some descriptors, for `timeout` at most, rounded up to 1 ms.

@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
 
-use crate::support::{each, program, run, run_command};
+use crate::support::{PROGRAM, each, program, run, run_command};
 
 /// `--check` takes the command line, and says this.
 fn accepted(arguments: &[&str], says: &str) {
@@ -28,6 +29,8 @@ fn durations() {
         (&["1m", "30s"], "90s"),
         (&["0"], "0s"),
         (&["inf", "1"], "infinity"),
+        (&["--quiet", "20"], "20s"),
+        (&["20", "\n10s\n"], "30s"),
         (&["--", "20"], "20s"),
         (&["20", "--"], "20s"),
     ];
@@ -49,8 +52,15 @@ fn durations() {
         (&["--", "--", "20"], "'--' follows --"),
         (&["20d", "20d"], "the sum of the durations is more than 30 days"),
         (&["20d", "31d"], "'31d' is more than 30 days"),
-        (&["'20s'"], "''20s'' has quotes in it"),
-        (&["'--until-idle'", "8080", "20"], "''--until-idle'' has quotes in it"),
+        (&["'20s'"], "''20s'' has quotes, commas or brackets around it"),
+        (&["20s,"], "'20s,' has quotes, commas or brackets around it"),
+        (&["'--until-idle'", "8080", "20"], "''--until-idle'' has quotes, commas or brackets around it"),
+        (&["20s", "--until-idle", "8080", "8443"], "'8443' follows a port: to watch it too, write --until-idle 8443"),
+        (&["20s", "--until-idle=8080", "8443\n"], "write --until-idle 8443"),
+        (&["$DRAIN"], "'$DRAIN': no shell runs here to expand DRAIN: write $(DRAIN)"),
+        (&["${DRAIN}"], "write $(DRAIN)"),
+        (&["${DRAIN:-20s}"], "write $(DRAIN)"),
+        (&["${DRAIN}s"], "write $(DRAIN)"),
     ];
     each(rows, |(arguments, says)| refused(arguments, says));
     let bytes = run_command(program(&["--check"]).arg(OsStr::from_bytes(b"20\xff")));
@@ -68,6 +78,16 @@ fn options() {
     accepted(&[&["3"], &watch[..]].concat(), &plan("3s", "3s"));
     accepted(&[&["20", "--min=1m"], &watch[..], &["10"]].concat(), &plan("30s", "30s"));
     accepted(&[&["--min", "2", "20"], &watch[..]].concat(), &plan("2s", "20s"));
+    for port in ["8080\n", " 8080", "\u{a0}8080\t"] {
+        accepted(&["20", "--until-idle", port], "until port 8080 is idle");
+        accepted(&[&format!("--until-idle={port}"), "20"], "5s to 20s, until port 8080 is idle");
+        accepted(&["--until-idle", port, "20"], "5s to 20s, until port 8080 is idle");
+    }
+    accepted(
+        &["20", "--until-unready", &format!(" {URL}\n"), "--threshold=5\n"],
+        "until http://localhost:8080/readyz is unready at 5",
+    );
+    accepted(&["20", "--post", &format!("{URL}\n"), "--min=2\n"], &format!("POST {URL}, sleeping 20s"));
     accepted(&["20", "-q", "-q", "--quiet", "--assume-ready"], "sleeping 20s");
     accepted(
         &[
@@ -110,6 +130,9 @@ fn options() {
         (&["20", "--threshold=1001"], "1001"),
         (&["20", "--threshold=+3"], "+3"),
         (&["20", "--threshold=3.0"], "3.0"),
+        (&["20", "--until-idle=$PORT"], "'$PORT': no shell runs here to expand PORT: write $(PORT)"),
+        (&["20", "--threshold", "${N}"], "write $(N)"),
+        (&["20", "--min", "${MIN:-5s}"], "write $(MIN)"),
         (&["20", "--until-idle=0"], "--until-idle: '0' is not a port"),
         (&["20", "--until-idle=65536"], "65536"),
         (&["20", "--until-idle=+80"], "+80"),
@@ -236,8 +259,6 @@ fn urls() {
 
 #[test]
 fn all_mistakes_are_told() {
-    let once = run(&["--check", "20 --until-idle $(NO_SUCH_VARIABLE)"]);
-    assert_eq!(once.lines().len(), 2, "several arguments, and one variable: {once:?}");
     let run = run(&["--check", "1x", "--min=y", "--bogus", "--threshold=0"]);
     assert!(run.status == 2 && run.lines().len() == 4, "{run:?}");
     for about in ["'1x'", "'y'", "--bogus", "--threshold"] {
@@ -300,10 +321,17 @@ fn warnings() {
     const MIN: &str = "warning: --min ";
     const CHECKS: &str = "warning: --threshold checks at --period ";
     const GRACE: &str = "warning: DURATION takes up all of the default grace period";
+    const PORT: &str = "warning: a number over 1000 without a unit counts as seconds";
     let unready = "--until-unready=tcp://localhost:1";
     let idle = "--until-idle=80";
     let rows: &[(&[&str], &[&str])] = &[
         (&["29.999"], &[]),
+        (&["20s", "8080"], &[PORT, GRACE]),
+        (&["8080 20s"], &[PORT, GRACE]),
+        (&["20s", "1000"], &[GRACE]),
+        (&["20", "8080"], &[GRACE]),
+        (&[idle, "8080"], &[PORT, GRACE]),
+        (&[idle, "20"], &[]),
         (&["30"], &[GRACE]),
         (&["infinity"], &[GRACE]),
         (&["1", "--min=2"], &[]),
@@ -336,7 +364,19 @@ fn warnings() {
     });
 }
 
+/// As many as Linux lets a command line have: none looks through those before it, which would take more than a second of CPU.
 #[test]
 fn a_hundred_thousand_words() {
     accepted(&["0.00001"; 100_000], "sleeping 1s");
+    let rows = [
+        vec!["--assume-ready"; 40_000],
+        vec!["--header=A:"; 40_000],
+        vec![&*"$($(".repeat(20_000).leak(), "${a:${a:".repeat(16_000).leak()],
+    ];
+    each(rows, |words| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -t 1; exec \"$0\" \"$@\"", PROGRAM, "0.1"]).args(&words);
+        let run = run_command(command.args(vec!["--min=2"; 20_000]).args(vec!["--header=Host:h"; 20_000]));
+        assert!(run.status == 2 && run.says("sleeping 0.1s all the same"), "{}: {:?}", words[0], run.lines());
+    });
 }

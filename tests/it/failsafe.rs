@@ -10,120 +10,135 @@ use std::time::Duration;
 
 use crate::support::{PROGRAM, answers, each, fresh_path, program, run, run_command, run_shell, start, url};
 
-/// Any mistake: what can be read of the durations is slept, and the mistake is the first thing that is said.
+/// A line that is wrong, and how many seconds it sleeps by the one rule.
 #[test]
-fn a_mistake_sleeps_all_the_same() {
-    let rows: &[(&[&str], u64)] = &[
-        // The sum of what can be read.
-        (&["0.3", "--frobnicate"], 300),
-        (&["0.3", "\u{2014}until-idle", "8080"], 300),
-        (&["0.3", "\u{2010}-until-idle", "8080"], 300),
-        (&["0.3", "\u{2212}\u{2212}until-idle", "8080"], 300),
-        (&["0.3 \u{2013}until-idle 8080"], 300),
-        (&["0.1", "bogus", "200ms"], 300),
-        (&["", "0.3"], 300),
-        (&["0.3", "-5"], 300),
-        (&["0.3", "5 min"], 5300),
-        (&["0.3", "$(NO_SUCH_VARIABLE)"], 300),
-        (&["0.3", "--", "--min"], 300),
-        // Whatever an option says.
-        (&["0.3", "--min", "x"], 300),
-        (&["0.3", "--min", "0.1", "--min", "0.2"], 300),
-        (&["0.3", "--until-unready", "http://nowhere/"], 300),
-        (&["0.3", "--quiet=yes"], 300),
-        (&["0.3", "--min", "60s", "--bogus"], 300),
-        // A value is no duration, be its option unknown or doubled, and no option is a value.
-        (&["--perid", "5", "0.3"], 300),
-        (&["--perid=5", "0.3"], 300),
-        (&["--asume-ready", "0.3"], 300),
-        (&["--min", "0.1", "--min", "5", "0.3"], 300),
-        (&["0.3", "--min", "--period", "1"], 300),
-        (&["0.3", "--min"], 300),
-        (&["0", "--frobnicate"], 0),
-        // A bare number after an option that was refused is its value, which may be a port, as long as there is a duration.
-        (&["0.3", "--wait-for-idle", "8080"], 300),
-        (&["-p", "8080", "300ms", "-q2", "99999999999999999999"], 300),
-        (&["0.3", "--quiet=yes", "8080"], 300),
-        (&["0.3", "--asume-ready", "8080"], 300),
-        (&["0.3", "--", "--until-idle", "8080"], 300),
-        (&["0.3", "--$(NO_SUCH_VARIABLE)", "8080"], 300),
-        (&["0.3", "'--until-idle'", "8080"], 300),
-        (&["0.3", "--wait-for-idle", "'8080'"], 300),
-        (&["--frobnicate", "200ms", "0.1"], 300),
-        (&["--frobnicate", "0.2", "--get", "x", "--min", "5"], 200),
-        (&["--perid", "5", "0.1", "0.2"], 300),
-        // An option that is near one with a value takes one, which never begins with two dashes.
-        (&["--perid", "--quiet", "0.3"], 300),
-        // All of it in one argument.
-        (&["0.3s --until-idle 8080"], 300),
-        (&["-p 8080 0.3"], 300),
-        (&["0.1 0.2 --min 60s --until-unready http://localhost/"], 300),
-        (&["--period 5", "0.3"], 300),
-        (&["0.1 --until-idle", "8080", "0.2"], 300),
-        (&["'0.3 --until-idle 8080'"], 300),
-        (&["0.3\n--until-idle\u{a0}8080\n"], 300),
-        (&["0.3 '--until-idle' 8080"], 300),
-        (&["0.3 -- -q", "--min", "8s"], 300),
-        (&["--until-idle=8080 0.3"], 300),
-        (&["--until-unready=http://localhost/ 0.3"], 300),
-        (&["--threshold=3 0.3"], 300),
-        (&["--wait=3 0.3"], 300),
-        (&["-min=3 0.3"], 300),
-        (&["- 0.3"], 300),
-        // White space around an option, or before its value.
-        (&[" --until-idle", "8080", "0.3"], 300),
-        (&["\u{a0}--until-idle", "8080", "0.3"], 300),
-        (&["--until-idle=", "8080", "0.3"], 300),
-        (&["0.3 --until-idle= 8080"], 300),
-        (&["--get=", "8080", "0.3"], 300),
-        (&["--until-idle=http", "8080", "0.3"], 300),
-        (&["--threshold=x", "8080", "0.3"], 300),
-        (&["0.3 --until-idle $(NO_SUCH_VARIABLE)"], 300),
-        (&["x --min 0.3"], 300),
-        // What is in quotes.
-        (&["\"0.3\""], 300),
-        (&["'0.1 200ms'"], 300),
-        (&["x", "--min", "'0.3'"], 300),
-        // What is right in itself but not together.
-        (&["0.3", "--delay", "1", "--get", "http://localhost/"], 300),
-        (&["0.3", "--delay", "0.1"], 300),
-        (&["0", "--post", "http://localhost/"], 0),
-        // An argument counts as far as its variables leave it readable.
-        (&["0.3 $(NO_SUCH_VARIABLE)"], 300),
-        // --min in its place where there is none, and what can be read of nothing is five seconds.
-        (&["x", "--min", "0.3"], 300),
-        (&["--min", "0.3"], 300),
-        (&["bogus"], 5000),
-        (&["bogus", "--min", "x"], 5000),
-        (&[], 5000),
-    ];
-    each(rows, |(arguments, millis)| {
-        let run = run(arguments);
-        let sleeps = format!("sleeping {}s all the same", *millis as f64 / 1000.0);
-        assert!(run.status == 2 && run.lasted(*millis) && run.says(&sleeps), "{arguments:?}: {run:?}");
-        assert!(run.lines()[0].starts_with("error: ") && run.stdout.is_empty(), "{arguments:?}: {run:?}");
-    });
-}
-
-/// Too long is as good as forever, so that it is still there when it is ended.
-#[test]
-fn what_is_too_long() {
+fn what_a_wrong_line_sleeps() {
+    const DEFAULT_MIN: &str = "5s";
     let rows: &[(&[&str], &str)] = &[
+        // 1. The durations that stand where a DURATION may stand.
+        (&["20", "--frobnicate"], "20s"),
+        (&["20", "x", "200ms"], "20.2s"),
+        (&["", "20", "-5", "5 min"], "25s"),
+        (&["20", "--until-unready", "http://nowhere/", "--min", "60s"], "20s"),
+        (&["20", "--min", "1", "--min", "2"], "20s"),
+        (&["20", "--quiet=yes", "--min"], "20s"),
+        (&["20", "--delay", "30", "--get", "http://localhost/"], "20s"),
+        (&["20", "--delay", "1"], "20s"),
+        (&["0", "--post", "http://localhost/"], "0s"),
+        (&["0", "--frobnicate"], "0s"),
+        (&["20", "\u{2014}until-idle", "8080"], "20s"),
+        (&["20", "\u{2010}-until-idle", "8080"], "20s"),
+        (&["20", "\u{2212}\u{2212}until-idle", "8080"], "20s"),
+        // A value is what stands behind an option that takes one, or nearly the name of one.
+        (&["--perid", "5", "20"], "20s"),
+        (&["--perid=5", "20"], "20s"),
+        (&["--perid", "--quiet", "20"], "20s"),
+        (&["20", "--min", "--period", "1"], "20s"),
+        (&["--until-ready", "20s", "10"], "10s"),
+        (&["--header", "A: 5s", "--header=B: 5s 6s", "--min", "5s 6s", "20", "x"], "20s"),
+        (&["--until-idle=http", "20s"], "20s"),
+        (&["--until-idle", "", "20"], "20s"),
+        (&["--until-idle=", "8080", "20"], "20s"),
+        (&["--get", "", "20"], "20s"),
+        // A bare number behind any other option may be its value. One with a unit counts.
+        (&["20", "--wait-for-idle", "8080"], "20s"),
+        (&["20", "--wait-for-idle=8080"], "20s"),
+        (&["-p", "8080", "300ms", "-q2", "99999999999999999999"], "0.3s"),
+        (&["20", "--asume-ready", "8080"], "20s"),
+        (&["20", "--", "--until-idle", "8080"], "20s"),
+        (&["20", "--$(NO_SUCH_VARIABLE)", "8080"], "20s"),
+        (&["--verbose", "20s", "10s"], "30s"),
+        (&["--verbose=20s", "10s"], "30s"),
+        // So may one behind a port, if there is another duration.
+        (&["20s", "--until-idle", "8080", "8443"], "20s"),
+        (&["20s", "--until-idle=8080", "8443"], "20s"),
+        (&["--until-idle", "8080", "8443", "5", "--until-idel", "9090", "9443"], "5s"),
+        (&["--until-idle", "8080", "20", "x"], "20s"),
+        (&["--until-idle=8080", "20", "x"], "20s"),
+        (&["--until-idle", "8080", "--", "20", "x"], "20s"),
+        // 2. What has a unit, and is the value of an option that takes no duration, or that there is none of.
+        (&["--duration=20s"], "20s"),
+        (&["--duration", "20s"], "20s"),
+        (&["--until-idle", "20s"], "20s"),
+        (&["--until-idle=20s"], "20s"),
+        (&["--until-idle", "20s", "8080"], "20s"),
+        (&["--until-idel", "20s"], "20s"),
+        (&["--header", "20s"], "20s"),
+        (&["--threshold=20s"], "20s"),
+        (&["--idle-after", "20s"], DEFAULT_MIN),
+        // 3. Bare numbers up to 1000 behind an unknown option.
+        (&["--bogus", "20"], "20s"),
+        (&["--bogus=20"], "20s"),
+        (&["--bogus", "1000"], "1000s"),
+        (&["--bogus", "1000.1"], DEFAULT_MIN),
+        (&["--wait-for-idle", "8080"], DEFAULT_MIN),
+        (&["--wait-for-idle=8080"], DEFAULT_MIN),
+        (&["-p", "99999999999999999999"], DEFAULT_MIN),
+        // 4. --min.
+        (&["x", "--min", "20"], "20s"),
+        (&["--min=1m 20", "--period", "7"], "80s"),
+        (&["x", "--min", "x"], DEFAULT_MIN),
+        (&["x"], DEFAULT_MIN),
+        (&[], DEFAULT_MIN),
+        // White space, quotes, commas and brackets around a word.
+        (&["20s,"], "20s"),
+        (&["'20s'"], "20s"),
+        (&["\"'20s'\""], "20s"),
+        (&["\u{201c}20s\u{201d}"], "20s"),
+        (&["\u{2018}20s\u{2019};"], "20s"),
+        (&["[\"20s\",", "\"--until-idle\",", "\"8080\"]"], "20s"),
+        (&["x", "--min", "'20'"], "20s"),
+        (&["20", "--wait-for-idle", "'8080'"], "20s"),
+        (&["20s --until-idle 8080"], "20s"),
+        (&["'20s --until-idle 8080'"], "20s"),
+        (&["\u{201c}20s\u{201d}\n--until-idle\u{a0}8080\n"], "20s"),
+        (&["20s '--until-idle' 8080"], "20s"),
+        (&["10s --until-idle", "8080", "10s"], "20s"),
+        (&["10s", "--until-idle", "8080 10s"], "20s"),
+        (&["10 10 --min 60s --until-unready http://localhost/"], "20s"),
+        (&["--period=5 --until-idle=8080 20"], "20s"),
+        (&["20 --header X: 5 -- -q", "--min", "8s"], "20s"),
+        (&["-p 8080 20"], "20s"),
+        (&["-min=3 20"], "20s"),
+        (&["- 20"], "20s"),
+        (&[" --until-idle", "8080", "20"], "20s"),
+        // Variables. One that is not set makes its word unreadable.
+        (&["$(TWO)0", "--bogus"], "20s"),
+        (&["20 $(NO_SUCH_VARIABLE) 1$(NO_SUCH_VARIABLE)0"], "20s"),
+        (&["20s --until-idle $(NO_SUCH_VARIABLE)"], "20s"),
+        (&["$TWO"], "2s"),
+        (&["${TWO}0s"], "20s"),
+        (&["${NO_SUCH_VARIABLE:-20s}"], "20s"),
+        (&["${EMPTY:-20s}"], "20s"),
+        (&["$LINE"], "20s"),
+        (&["--until-idle", "$TWO", "20s"], "20s"),
+        (&["$NO_SUCH_VARIABLE"], DEFAULT_MIN),
+        // Too long counts as 30 days, so that the hook is still there when the grace period ends it.
         (&["40d"], "2592000s"),
         (&["1M"], "2592000s"),
         (&["20d", "20d"], "2592000s"),
-        (&["99999999999999999999"], "2592000s"),
         (&["99999999999999999999", "99999999999999999999s", "x"], "2592000s"),
-        (&["-p", "99999999999999999999"], "2592000s"),
-        (&["bogus", "--min", "40d"], "2592000s"),
+        (&["x", "--min", "40d"], "2592000s"),
         (&["infinity", "--bogus"], "infinity"),
     ];
     each(rows, |(arguments, sleeps)| {
-        let mut running = start(&mut program(arguments), Stdio::piped());
-        while !running.line().starts_with(&format!("sleeping {sleeps} all the same")) {}
-        running.signal("TERM");
-        assert_eq!(running.finish().status, 143, "{arguments:?}");
+        let variables = [("TWO", "2"), ("EMPTY", ""), ("LINE", "20s --until-idle 8080")];
+        let mut running = start(program(arguments).envs(variables), Stdio::piped());
+        let mut lines = vec![running.line()];
+        while lines.last().unwrap().starts_with("error: ") {
+            lines.push(running.line());
+        }
+        let says = format!("sleeping {sleeps} all the same, watching nothing");
+        assert!(lines.len() > 1 && *lines.last().unwrap() == says, "{arguments:?}: {lines:?}");
     });
+}
+
+#[test]
+fn it_sleeps_that_long() {
+    for (arguments, millis) in [(&["0.3s", "--bogus"][..], 300), (&["0s", "--bogus"], 0), (&["--min=0.4", "x"], 400)] {
+        let run = run(arguments);
+        assert!(run.status == 2 && run.slept(millis) && run.stdout.is_empty(), "{arguments:?}: {run:?}");
+    }
 }
 
 #[test]
@@ -221,24 +236,30 @@ fn a_panic_sleeps_what_is_left() {
     assert!(run.says("on purpose\\x0ain two lines"), "{run:?}");
 }
 
-/// Memory that runs out while the command line is read: the durations on it count all the same, and where there is none the
-/// default of `--min`. The limit is one of the process, since not everybody who runs this test may make a control group.
+/// Memory that runs out, from the first allocation on: what `argv` says is slept all the same. The limit is one of the
+/// process, since not everybody who runs this test may make a control group.
 #[test]
 fn without_memory_it_sleeps_on() {
-    let header = format!("--header=X: {}", "$(A)".repeat(10));
     let rows: &[(&[&str], u64, &str)] = &[
         (&["0.9"], 900, "0.8"),
         (&["300ms", "--until-idle", "8080", "-p", "8081", "0.5s", "--min=7", "--frobnicate"], 800, "0.7"),
-        (&["0.4s --until-idle 8080", "'0.3'", "--", "--min", "9"], 700, "0.6"),
-        (&["--min", "7"], 5000, "4.9"),
+        (&["0.4s --until-idle 8080", "'0.3s'", "--", "--min", "9"], 700, "0.6"),
+        (&["$(B)", "--until-idle", "8080", "0.5s"], 800, "0.7"),
+        (&["--min", "7", "--duration=0.9s"], 900, "0.8"),
     ];
-    each(rows, |(arguments, millis, left)| {
+    let header = format!("--header=X: {}", "$(A)".repeat(10));
+    let run = |limit: u64, arguments: &[&str]| {
         let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -d 400; exec \"$0\" \"$@\"", PROGRAM, &header]).args(*arguments);
-        let run = run_command(command.env("A", "x".repeat(100_000)));
+        command.args(["-c", &format!("(ulimit -d {limit}; exec \"$0\" \"$@\"); exit $?"), PROGRAM]).args(arguments);
+        run_command(command.env("A", "x".repeat(100_000)).env("B", "0.3"))
+    };
+    // With a little less the kernel cannot start it.
+    let least = (4..400).step_by(4).find(|limit| run(*limit, &["0.01"]).says("drain-sleep: ")).expect("it starts");
+    each(rows.iter().flat_map(|row| [(least, row), (400, row)]), |(limit, (arguments, millis, left))| {
+        let run = run(limit, &[&[header.as_str()], *arguments].concat());
         assert!(run.status == 2 && run.lasted(*millis), "{arguments:?}: {run:?}");
         let told = format!("error: out of memory; sleeping for what is left of the drain, {left}");
-        assert!(run.lines()[0].starts_with(&told), "{arguments:?}: {run:?}");
+        assert!(run.lines()[0].starts_with(&told), "{limit} {arguments:?}: {run:?}");
     });
 }
 

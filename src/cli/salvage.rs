@@ -1,0 +1,101 @@
+//! How long to sleep where the command line is wrong, or cannot be read to its end: no mistake and no bug may cost the drain.
+//!
+//! This reads on whatever comes, takes no memory, and knows nothing of mistakes. `args` finds those.
+
+use std::time::Duration;
+
+use super::duration::{LONGEST, SECONDS_MAX, add, is_bare_number, lenient, unquoted};
+use super::options::{Found, Kind, Opt, Spec, find, is_option};
+use super::variables::{Environment, expand_into};
+use crate::drain::DEFAULT_MIN;
+use crate::text::FOREVER;
+
+/// How many bytes an argument may have with its variables. The rest is cut off.
+const ROOM: usize = 1024;
+
+/// What counts: the sum of the first of these that there is any of.
+#[derive(Clone, Copy)]
+enum Sum {
+    /// Durations that are neither an option nor the value of one.
+    Operands,
+    /// Durations with a unit that are the value of an option that takes no duration, or of a misspelt one.
+    Values,
+    /// Bare numbers behind the port of `--until-idle`. Where there is no other duration, they are no second port.
+    BehindPorts,
+    /// Bare numbers behind an unknown option.
+    BehindUnknown,
+    /// `--min`
+    Min,
+}
+
+/// What a word is, by the word before it.
+#[derive(Clone, Copy)]
+enum Place {
+    Operand,
+    /// The value of this option. It is false if the option is misspelt.
+    Value(&'static Spec, bool),
+    /// The rest of a value with white space in it, which ends with the argument. It is true for `--min`.
+    Rest(bool),
+    BehindPort,
+    BehindUnknown,
+}
+
+/// Returns how long to sleep, at most 30 days unless that is infinite.
+pub fn salvage<'a>(arguments: impl Iterator<Item = &'a [u8]>, environment: Environment<'a>) -> Duration {
+    let mut sums = [None; Sum::Min as usize + 1];
+    let mut place = Place::Operand;
+    let mut room = [0; ROOM];
+    for argument in arguments {
+        let text = str::from_utf8(expand_into(&mut room, argument, environment)).unwrap_or_default();
+        let text = if text.trim().is_empty() { "?" } else { text }; // a word, and not a duration
+        for mut word in text.split_whitespace().map(unquoted) {
+            let is_value = matches!(place, Place::Value(..) | Place::Rest(_));
+            if is_option(word.as_bytes()) && (word.starts_with("--") || !is_value) {
+                let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
+                place = match find(name.as_bytes()) {
+                    Found::Known(spec) if spec.kind != Kind::Flag => Place::Value(spec, true),
+                    Found::Near(spec) if spec.kind != Kind::Flag => Place::Value(spec, false),
+                    Found::Known(_) if value.is_none() => Place::Operand,
+                    _ if name == "--" => Place::Operand,
+                    _ => Place::BehindUnknown,
+                };
+                let Some(value) = value else { continue };
+                word = unquoted(value);
+            }
+            if let Some(duration) = lenient(word)
+                && let Some(sum) = counts(place, is_bare_number(word.as_bytes()), duration)
+            {
+                let sum = &mut sums[sum as usize];
+                *sum = add(*sum, duration);
+            }
+            place = match place {
+                Place::Value(Spec { kind: Kind::Port, .. }, _) => Place::BehindPort,
+                Place::Value(Spec { kind: Kind::Duration | Kind::Header, option, .. }, true) => {
+                    Place::Rest(*option == Opt::Min)
+                }
+                Place::Rest(_) => place,
+                _ => Place::Operand,
+            };
+        }
+        if let Place::Rest(_) = place {
+            place = Place::Operand;
+        }
+    }
+    let sum = sums.into_iter().flatten().next().unwrap_or(DEFAULT_MIN);
+    if sum == FOREVER { FOREVER } else { sum.min(LONGEST) }
+}
+
+/// Returns what a duration counts for in its place. It is `bare` if it has no unit.
+fn counts(place: Place, bare: bool, duration: Duration) -> Option<Sum> {
+    match place {
+        Place::Value(Spec { option: Opt::Min, .. }, true) | Place::Rest(true) => Some(Sum::Min),
+        Place::Value(Spec { kind: Kind::Duration, .. }, true) | Place::Rest(false) => None,
+        Place::Value(..) if !bare => Some(Sum::Values),
+        Place::Value(_, true) => None,
+        Place::Value(_, false) | Place::BehindUnknown if bare => {
+            (duration <= SECONDS_MAX).then_some(Sum::BehindUnknown)
+        }
+        Place::BehindPort if bare => Some(Sum::BehindPorts),
+        _ => Some(Sum::Operands),
+    }
+}
