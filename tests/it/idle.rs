@@ -10,7 +10,7 @@ use drain_sleep::net::inet_diag::{Activity, Error};
 use drain_sleep::os::sys::Errno;
 
 use crate::support::{
-    CLOSED, Running, answers, each, fill, hold, program, read_request, ready_for, run, serve, start, url,
+    CLOSED, Running, answer, answers, each, fill, hold, program, read_request, ready_for, run, serve, start, url,
 };
 
 fn until_idle(port: u16, duration: &str, idle_after: &str) -> Running {
@@ -208,15 +208,27 @@ fn connections_that_last_one_request() {
 #[test]
 fn our_own_connections_do_not_count() {
     const FAST: [&str; 9] = ["60", "--idle-after", "500ms", "--period", "50ms", "--timeout", "60", "--min", "0"];
-    each([false, true], |idle_first| {
-        let port = one_answer_a_connection(Duration::from_millis(700)).to_string();
+    each([(false, false), (false, true), (true, false), (true, true)], |(idle_first, app_closes_first)| {
+        let ready_for = Duration::from_millis(700);
+        let began = Instant::now();
+        // The end of this answer is known, so that the client closes first, and the app when the next look has come.
+        let closes_late = move |_, mut stream: TcpStream| {
+            read_request(&mut stream);
+            answer(&mut stream, if began.elapsed() < ready_for { 200 } else { 503 });
+            thread::sleep(Duration::from_millis(30));
+        };
+        let port = if app_closes_first { one_answer_a_connection(ready_for) } else { serve(closes_late).port() };
+        let port = port.to_string();
         let url = format!("http://localhost:{port}/");
         let mut watches = [["--until-unready", &url], ["--until-idle", &port]];
         if idle_first {
             watches.reverse();
         }
         let run = run(&[&FAST[..], &watches.concat(), &["--post", &url]].concat());
-        assert!(run.says("drained after "), "idle first: {idle_first}: {run:?}");
+        assert!(
+            run.says("drained after "),
+            "idle first: {idle_first}, the app closes first: {app_closes_first}: {run:?}"
+        );
     });
 }
 
