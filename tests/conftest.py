@@ -27,6 +27,7 @@ def pytest_cmdline_main(config):
         isolation.isolate()  # and go on inside, while this process waits outside
         if needs.needs_program:  # where every user may run it
             os.environ["DRAIN_SLEEP"] = shutil.copy(os.environ["DRAIN_SLEEP"], "/run/drain-sleep")
+    needs.inside()
     if config.option.numprocesses is None:
         config.option.numprocesses = needs.at_once
     if not config.option.basetemp:

@@ -56,6 +56,7 @@ def test_while_another_process_puts_links_in_its_way_again_and_again(tmp_path):
                 os.replace(link, tmp_path / name)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(tmp_path / name)
+            time.sleep(0.002)  # or nothing ever comes through
 
     with again_and_again(interfere):
         for _ in range(30):

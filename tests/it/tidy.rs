@@ -86,6 +86,9 @@ fn one_dependency() {
     let names = dependencies.lines().take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once('='));
     assert_eq!(names.map(|(name, _)| name.trim()).collect::<Vec<_>>(), ["humantime"]);
     assert_eq!(manifest.matches("dependencies]").count(), 1, "no others, not even for tests");
+    let lock = read("Cargo.lock");
+    let sources: Vec<_> = lock.lines().filter(|line| line.starts_with("source = ")).collect();
+    assert_eq!(sources, [r#"source = "registry+https://github.com/rust-lang/crates.io-index""#]);
 }
 
 #[test]

@@ -47,6 +47,7 @@ class Room:
     build: Callable = lambda: None  # called once, with the network at hand: it builds what the rows need, and may set os.environ
     needs_program: bool = True  # DRAIN_SLEEP names it; without that, it is built
     isolated: bool = False  # the rows run in namespaces of their own, without a network; see isolation.py
+    inside: Callable = lambda: None  # called once, when they have been entered
     at_once: int = 0  # how many processes run rows where -n does not say: 0 is this one alone
 
 
