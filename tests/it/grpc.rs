@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 
 use drain_sleep::grpc::health::{Call, serving_status};
 
-use crate::support::{each, hold, run, serve};
+use crate::support::{each, hold, run, serve, told};
 use crate::table;
 use crate::verdict::{TIMED_OUT, first_verdict, timeout_for};
 
@@ -103,7 +103,7 @@ fn what_is_sent() {
             ],
         );
         assert_eq!(verdict, "ready (SERVING)", "{url}");
-        let [settings, headers, data] = calls.recv().unwrap();
+        let [settings, headers, data] = told(&calls);
         assert_eq!((settings.0, headers.0), (4, 1), "SETTINGS, HEADERS");
         assert_eq!((data.0, data.1, data.2.as_slice()), (0, 1, message), "DATA that ends the stream: {url}");
         let block = String::from_utf8_lossy(&headers.2);

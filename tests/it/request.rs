@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{
     CLOSED, answer, answers, each, fresh_path, hold, program, read_request, run, run_shell, serve, serve_unix, start,
-    url,
+    told, url,
 };
 
 /// `/N` answers N; the other paths are as their names say.
@@ -213,7 +213,7 @@ fn in_order() {
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{length}User-Agent: drain-sleep/{version}\r\n\
              Accept: */*\r\nX-A: 1\r\n\r\n"
         );
-        assert_eq!(requests.recv().unwrap(), expected);
+        assert_eq!(told(&requests), expected);
     }
     assert!(requests.try_recv().is_err(), "none is sent twice");
 }
@@ -391,7 +391,7 @@ fn never_hung_up_on() {
         // The server has answered before the log says so.
         let at =
             run.lines()[1].rsplit_once(": 200 at ").map_or(0.5, |(_, at)| at.trim_end_matches('s').parse().unwrap());
-        let lasted = lasted.recv().unwrap();
+        let lasted = told(&lasted);
         assert!(lasted >= Duration::from_secs_f64(2.0 - at), "{name}: {lasted:?}, {run:?}");
         assert_eq!((run.status, run.slept(2000)), (i32::from(head.is_empty()), true), "{name}: {run:?}");
     });

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -249,6 +249,11 @@ pub fn serve_unix(serve: impl Fn(usize, UnixStream) + Clone + Send + 'static) ->
         }
     });
     path
+}
+
+/// What a server tells of a client. One that has failed tells nothing, and its test must not wait for ever.
+pub fn told<T>(by_server: &Receiver<T>) -> T {
+    by_server.recv_timeout(Duration::from_secs(60)).expect("the server tells what it has seen")
 }
 
 /// Reads a request's head, and gives it.

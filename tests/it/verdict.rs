@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::{
     CLOSED, answer, each, fresh_path, full_tcp_queue, full_unix_queue, hold, program, read_request, run, serve,
-    serve_unix, start,
+    serve_unix, start, told,
 };
 
 /// What the log says of the first check of a URL. The drain itself is not waited for.
@@ -214,7 +214,7 @@ fn what_is_sent() {
             "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nUser-Agent: drain-sleep/{version}\r\nX-A: 1\r\n\
              X-A: 2\r\n\r\n"
         );
-        assert_eq!(requests.recv().unwrap(), expected);
+        assert_eq!(told(&requests), expected);
     }
 }
 
