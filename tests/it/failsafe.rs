@@ -246,6 +246,7 @@ fn without_memory_it_sleeps_on() {
         (&["0.4s --until-idle 8080", "'0.3s'", "--", "--min", "9"], 700, "0.6"),
         (&["$(B)", "--until-idle", "8080", "0.5s"], 800, "0.7"),
         (&["--min", "7", "--duration=0.9s"], 900, "0.8"),
+        (&["3rd", "0.5ns", "1.99999999999999999999s", "0.9s"], 900, "0.8"),
     ];
     let header = format!("--header=X: {}", "$(A)".repeat(10));
     let run = |limit: u64, arguments: &[&str]| {
