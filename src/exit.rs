@@ -8,5 +8,5 @@ pub const FAILURE: i32 = 1;
 pub const USAGE: i32 = 2;
 /// The copy that `--install` made could not be run, and has said so. "Command found but not executable": bash(1).
 pub const NOT_RUN: i32 = 126;
-/// Signal n ended the program: this plus n, bash(1).
+/// Signal n ended the program: this plus n, bash(1). 142 is SIGALRM, by which the kernel ends a drain that hangs.
 pub const SIGNAL: i32 = 128;

@@ -1,5 +1,6 @@
-//! What ends the program before the drain is over. After a panic, an abort or a lack of memory it sleeps for what is left of the
-//! drain, since a bug must not cut the drain short. A signal ends it at once.
+//! What ends the program before the drain is over, or keeps it from lasting longer. After a panic, an abort or a lack of memory it
+//! sleeps for what is left of the drain, since a bug must not cut the drain short. A signal ends it at once. The kernel ends it if
+//! it hangs.
 
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
@@ -16,6 +17,9 @@ use crate::text::{FOREVER, Seconds};
 /// How long the drain lasts at most, in milliseconds: 0 for `--check` and `--install`, `u64::MAX` for a drain without end.
 static DRAIN: AtomicU64 = AtomicU64::new(DEFAULT_MIN.as_millis() as u64);
 
+/// How long after the drain's end the kernel ends a program that hangs.
+const TOO_LATE: Duration = Duration::from_secs(1);
+
 /// The signals that end the drain at once. PID 1 gets only signals that it handles: pid_namespaces(7).
 const ENDINGS: [(i32, &str); 4] =
     [(sys::SIGHUP, "SIGHUP"), (sys::SIGINT, "SIGINT"), (sys::SIGQUIT, "SIGQUIT"), (sys::SIGTERM, "SIGTERM")];
@@ -28,11 +32,12 @@ static UNFINISHED: AtomicPtr<c_char> = AtomicPtr::new(null_mut());
 /// Starts the clock of the drain, and sets what signals and panics do.
 ///
 /// A log that cannot be written would end the program by SIGPIPE or SIGXFSZ, or stop it by SIGTTOU, so these are ignored.
-/// While SIGCHLD is ignored, the processes that PID 1 inherits leave no zombies: wait(2).
+/// While SIGCHLD is ignored, the processes that PID 1 inherits leave no zombies: wait(2). A SIGALRM that our parent has left behind,
+/// blocked or with a timer, says nothing.
 #[allow(unsafe_code)]
 pub fn arm() {
     elapsed();
-    for number in [sys::SIGPIPE, sys::SIGTTOU, sys::SIGXFSZ, sys::SIGCHLD] {
+    for number in [sys::SIGPIPE, sys::SIGTTOU, sys::SIGXFSZ, sys::SIGCHLD, sys::SIGALRM] {
         sys::ignore(number);
     }
     // SAFETY: the handlers log, sleep, unlink a file and exit. None of that allocates or takes a lock.
@@ -47,9 +52,21 @@ pub fn arm() {
     std::panic::set_hook(Box::new(|panic| sleep_out(format_args!("a bug, please report it: {panic}"))));
 }
 
-/// Sets how long the drain lasts, counted from its start, if a bug ends everything else: [`DEFAULT_MIN`] before that.
+/// Sets how long the drain lasts, counted from its start: [`DEFAULT_MIN`] before that. If a bug ends everything else, that much
+/// is slept. If the program hangs in a system call, such as on a file system whose server is gone, the kernel ends it soon after.
 pub fn set_duration(duration: Duration) {
     DRAIN.store(duration.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+    if duration == FOREVER {
+        sys::ignore(sys::SIGALRM);
+    } else {
+        sys::set_alarm(duration.saturating_add(TOO_LATE).saturating_sub(elapsed()));
+    }
+}
+
+/// Says that nothing is drained, so that a bug ends the program at once, and it may take as long as it takes.
+pub fn no_drain() {
+    DRAIN.store(0, Ordering::Relaxed);
+    sys::ignore(sys::SIGALRM);
 }
 
 /// Removes this file if a signal or a bug ends the program before [`keep_file`] is called. Works for one file only.

@@ -42,6 +42,9 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
 fn run(arguments: &[&'static [u8]], sleep: Duration) -> ! {
     let words = args::words(arguments, &sys::variable);
     let args = Args::parse(&words);
+    if args.has(Opt::Help) || args.has(Opt::Version) {
+        failsafe::no_drain();
+    }
     if args.has(Opt::Help) {
         sys::exit(print(format_args!("{}", args::Help)));
     }
@@ -71,7 +74,7 @@ fn run(arguments: &[&'static [u8]], sleep: Duration) -> ! {
 
 /// `--check` and `--install`, which drain nothing, so that a mistake ends them at once.
 fn fail_fast(args: &Args, arguments: &[&[u8]]) -> ! {
-    failsafe::set_duration(Duration::ZERO);
+    failsafe::no_drain();
     let mut plan = None;
     if args.mentions_drain() || !args.mistakes.is_empty() {
         match Plan::new(args) {

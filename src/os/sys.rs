@@ -55,6 +55,7 @@ pub const SIGQUIT: i32 = 3;
 pub const SIGABRT: i32 = 6;
 pub const SIGKILL: i32 = 9;
 pub const SIGPIPE: i32 = 13;
+pub const SIGALRM: i32 = 14;
 pub const SIGTERM: i32 = 15;
 pub const SIGCHLD: i32 = 17;
 pub const SIGTTOU: i32 = 22;
@@ -155,6 +156,14 @@ struct Timespec {
     nanos: c_long,
 }
 
+/// `struct itimerval`. On 32 bits as for [`Timespec`].
+#[repr(C)]
+struct TimerValue {
+    interval: [c_long; 2],
+    seconds: c_long,
+    micros: c_long,
+}
+
 /// `struct iovec`: some bytes.
 #[repr(C)]
 struct IoVec {
@@ -179,6 +188,7 @@ unsafe extern "C" {
     fn connect(fd: c_int, address: *const c_void, length: c_uint) -> c_int;
     fn getsockname(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
     fn getpeername(fd: c_int, address: *mut c_void, length: *mut c_uint) -> c_int;
+    fn setitimer(which: c_int, new: *const TimerValue, before: *mut TimerValue) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
     fn sigaddset(set: *mut SignalSet, number: c_int) -> c_int;
     fn sigprocmask(how: c_int, signals: *const SignalSet, before: *mut SignalSet) -> c_int;
@@ -382,6 +392,22 @@ pub fn reset(number: i32) {
     const SIG_DFL: usize = 0;
     // SAFETY: SIG_DFL is a valid handler. It fails for bad numbers only.
     unsafe { signal(number, SIG_DFL) };
+}
+
+/// Makes the kernel end this process by SIGALRM after some time, whatever it does then: setitimer(2). Even a system call that hangs
+/// is ended by a signal whose default action is to end the process. (PID 1 is not: pid_namespaces(7).)
+pub fn set_alarm(after: Duration) {
+    const ITIMER_REAL: c_int = 0;
+    const NEVER: c_long = 0; // a timer that is set to 0 is not set
+    let timer = TimerValue {
+        interval: [NEVER; 2],
+        seconds: after.as_secs().try_into().unwrap_or(c_long::MAX),
+        micros: after.subsec_micros().max(1) as c_long,
+    };
+    reset(SIGALRM);
+    unblock(&[SIGALRM]);
+    // SAFETY: one valid struct; with a null pointer the old one is not returned. If it fails, there is no timer.
+    unsafe { setitimer(ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
 }
 
 /// Makes these signals wait until [`unblock`]: sigprocmask(2).

@@ -65,3 +65,18 @@ fn stopped_beyond_its_end() {
     let run = running.finish();
     assert!(run.status == 0 && run.slept(1200), "{run:?}");
 }
+
+/// A process that is stopped is one that hangs: only a signal of the kernel's ends it, whatever its parent had done to that.
+#[test]
+fn a_second_beyond_its_end() {
+    let rows = ["exec \"$0\" 0.5", "exec \"$0\" 0.5 --bogus", "trap '' ALRM; exec \"$0\" 0.5"];
+    each(rows, |script| {
+        let mut running = start(Command::new("sh").args(["-c", script, PROGRAM]), Stdio::piped());
+        running.line();
+        running.signal("STOP");
+        sleep(Duration::from_millis(1600));
+        running.signal("CONT");
+        let run = running.finish();
+        assert_eq!(run.status, 142, "{script}: {run:?}");
+    });
+}

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -53,6 +53,7 @@ where
 /// How a run went.
 #[derive(Debug)]
 pub struct Run {
+    /// The exit status, as a shell would give it: 128+n if signal n ended it.
     pub status: i32,
     pub stdout: String,
     pub stderr: String,
@@ -178,7 +179,7 @@ impl Running {
         let mut stdout = String::new();
         self.child.stdout.take().expect("a pipe").read_to_string(&mut stdout).expect("ASCII");
         let status = self.child.wait().expect("it ends");
-        let status = status.code().unwrap_or_else(|| panic!("{status}: {}", self.log));
+        let status = status.code().or(status.signal().map(|number| 128 + number)).expect("it has not stopped");
         Run { status, stdout, stderr: std::mem::take(&mut self.log), took: self.began.elapsed() }
     }
 }
