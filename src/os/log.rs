@@ -1,13 +1,10 @@
 //! The log: lines on stderr and, with `--log-file`, in a file. [`info`] and [`error`] never block, fail or allocate, and may be
 //! called from a signal handler.
 
-#![allow(unsafe_code)]
-
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::fs::OpenOptions;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -79,10 +76,10 @@ fn log(message: fmt::Arguments, quiet: bool) {
     }
 }
 
-/// Writes to stderr unless that would block. O_NONBLOCK would be set for all processes that share stderr, so poll(2) asks first.
-/// Another process may fill the pipe between the two calls.
+/// Writes to stderr unless that would block. O_NONBLOCK would be set for all processes that share stderr, so poll(2) asks first,
+/// and the write itself must not wait, since another process may fill the pipe between the two calls.
 fn to_stderr(line: &[u8]) {
-    /// Another process hardly fills and empties the pipe so often. Some file systems always refuse to write without blocking.
+    /// RWF_NOWAIT says EAGAIN if another writer was faster, and on some file systems always. After this many attempts, write anyway.
     const ATTEMPTS: u32 = 8;
     for _ in 0..ATTEMPTS {
         let events = sys::poll_one(STDERR, sys::POLLOUT, Duration::ZERO).unwrap_or_default();
@@ -112,9 +109,9 @@ pub fn print(message: fmt::Arguments) -> Result<(), Errno> {
 }
 
 /// A line that is being written. All that is not printable ASCII is escaped, so that no server and no argument can forge a line
-/// or control a terminal. A line that is too long is cut. Clearing its bytes first would be an eighth of what a run of `0` does.
+/// or control a terminal. A line that is too long is cut.
 struct Line {
-    bytes: [MaybeUninit<u8>; LINE_MAX],
+    bytes: [u8; LINE_MAX],
     /// How many bytes have been written.
     len: usize,
 }
@@ -123,7 +120,7 @@ impl Line {
     const MORE: &[u8] = b"...\n";
 
     fn new() -> Line {
-        Line { bytes: [const { MaybeUninit::uninit() }; LINE_MAX], len: 0 }
+        Line { bytes: [0; LINE_MAX], len: 0 }
     }
 
     fn finish(&mut self) -> &[u8] {
@@ -132,12 +129,11 @@ impl Line {
         for &byte in end {
             let _ = self.push(byte);
         }
-        // SAFETY: `push` has written that many bytes, one after another.
-        unsafe { self.bytes[..self.len].assume_init_ref() }
+        &self.bytes[..self.len]
     }
 
     fn push(&mut self, byte: u8) -> fmt::Result {
-        self.bytes.get_mut(self.len).ok_or(fmt::Error)?.write(byte);
+        *self.bytes.get_mut(self.len).ok_or(fmt::Error)? = byte;
         self.len += 1;
         Ok(())
     }
