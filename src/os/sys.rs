@@ -104,39 +104,23 @@ impl From<NulError> for Errno {
 }
 
 impl fmt::Display for Errno {
-    /// Writes it in words if an operator is likely to see it.
+    /// Writes libc's words, or better ones for an operator.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match self.0 {
-            1 => "operation not permitted",
-            2 => "no such file or directory",
-            5 => "input/output error",
-            6 => "nobody reads it",
-            7 => "argument list too long",
+            6 => "no process reads it",
             8 => "not an executable of this machine",
             11 => "too many processes",
-            12 => "out of memory",
-            13 => "permission denied",
-            16 => "busy",
-            17 => "already exists",
-            20 => "not a directory",
-            21 => "is a directory",
-            22 => "invalid argument",
             23 | 24 => "too many open files",
             26 => "it is running",
-            27 => "file too large",
-            28 => "no space left on device",
-            30 => "read-only file system",
-            36 => "name too long",
             38 => "not in this kernel",
-            40 => "too many symbolic links",
-            93 | 95 | 97 => "not supported",
             99 => "no free port or address",
-            105 => "no buffer space",
-            110 => "timed out",
-            122 => "quota exceeded",
-            _ => "error",
+            // SAFETY: it returns a string of musl's own, which ends in NUL and lasts as long as the process.
+            other => unsafe { CStr::from_ptr(strerror(other)) }.to_str().unwrap_or_default(),
         };
-        write!(f, "{words} (errno {})", self.0.unsigned_abs())
+        // libc's begin with a capital.
+        let mut letters = words.chars();
+        let first = letters.next().unwrap_or_default().to_ascii_lowercase();
+        write!(f, "{first}{} (errno {})", letters.as_str(), self.0.unsigned_abs())
     }
 }
 
@@ -193,6 +177,7 @@ unsafe extern "C" {
     fn sigaddset(set: *mut SignalSet, number: c_int) -> c_int;
     fn sigprocmask(how: c_int, signals: *const SignalSet, before: *mut SignalSet) -> c_int;
     fn __errno_location() -> *const c_int;
+    fn strerror(number: c_int) -> *const c_char;
     #[link_name = "unlink"]
     fn remove(path: *const c_char) -> c_int;
     fn _exit(status: c_int) -> !;
@@ -259,7 +244,7 @@ pub(super) fn done(result: c_int) -> Result<(), Errno> {
 /// Takes a descriptor that the kernel has just given us.
 ///
 /// # Safety
-/// Nobody else may close it.
+/// No other owner may close it.
 unsafe fn owned(result: c_int) -> Result<OwnedFd, Errno> {
     done(result)?;
     // SAFETY: it is not an error, and the caller promises that it is ours.

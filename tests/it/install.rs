@@ -156,7 +156,7 @@ fn failures() {
         (&[&into_missing], 1, &into_missing),
         (&[&into_file], 1, &into_file),
         (&[&full], 1, &full), // there is a directory where it should go
-        (&[&long], 1, "name too long"),
+        (&[&long], 1, "filename too long"),
         (&[""], 1, "cannot install to ''"),
         (&["/proc/drain-sleep"], 1, "/proc/drain-sleep"),
         // Mistakes, of which the copy would die at the end of a pod.
