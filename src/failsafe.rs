@@ -52,21 +52,24 @@ pub fn arm() {
     std::panic::set_hook(Box::new(|panic| sleep_out(format_args!("a bug, please report it: {panic}"))));
 }
 
-/// Sets how long the drain lasts, counted from its start: [`DEFAULT_MIN`] before that. If a bug ends everything else, that much
-/// is slept. If the program hangs in a system call, such as on a file system whose server is gone, the kernel ends it soon after.
+/// Sets how long the drain lasts, counted from its start, if a bug ends everything else: [`DEFAULT_MIN`] before that.
 pub fn set_duration(duration: Duration) {
     DRAIN.store(duration.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
-    if duration == FOREVER {
-        sys::ignore(sys::SIGALRM);
-    } else {
-        sys::set_alarm(duration.saturating_add(TOO_LATE).saturating_sub(elapsed()));
+}
+
+fn duration() -> Duration {
+    match DRAIN.load(Ordering::Relaxed) {
+        u64::MAX => FOREVER,
+        millis => Duration::from_millis(millis),
     }
 }
 
-/// Says that nothing is drained, so that a bug ends the program at once, and it may take as long as it takes.
-pub fn no_drain() {
-    DRAIN.store(0, Ordering::Relaxed);
-    sys::ignore(sys::SIGALRM);
+/// Makes the kernel end the program soon after the drain should have ended, even if it hangs in a system call, such as on a file
+/// system whose server is gone.
+pub fn end_if_it_hangs() {
+    if duration() != FOREVER {
+        sys::set_alarm(duration().saturating_sub(elapsed()).saturating_add(TOO_LATE));
+    }
 }
 
 /// Removes this file if a signal or a bug ends the program before [`keep_file`] is called. Works for one file only.
@@ -112,10 +115,7 @@ pub fn out_of_memory() -> ! {
 
 /// Sleeps for what is left of the drain. May be called from a signal handler.
 fn sleep_out(what: fmt::Arguments) -> ! {
-    let drain = match DRAIN.load(Ordering::Relaxed) {
-        u64::MAX => FOREVER,
-        millis => Duration::from_millis(millis),
-    };
+    let drain = duration();
     let left = if drain == FOREVER { FOREVER } else { drain.saturating_sub(elapsed()) };
     remove_unfinished();
     log::error(format_args!("error: {what}; sleeping for what is left of the drain, {}", Seconds(left)));

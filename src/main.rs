@@ -38,13 +38,10 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     run(arguments.collect::<Vec<_>>().leak(), sleep)
 }
 
-/// Does what the command line says, and exits there and then: there is nothing to be cleaned up, and no code for it then.
+/// Does what the command line says. Never returns, so that no destructor is linked in.
 fn run(arguments: &[&'static [u8]], sleep: Duration) -> ! {
     let words = args::words(arguments, &sys::variable);
     let args = Args::parse(&words);
-    if args.has(Opt::Help) || args.has(Opt::Version) {
-        failsafe::no_drain();
-    }
     if args.has(Opt::Help) {
         sys::exit(print(format_args!("{}", args::Help)));
     }
@@ -61,6 +58,7 @@ fn run(arguments: &[&'static [u8]], sleep: Duration) -> ! {
     if let Ok(plan) = &plan {
         failsafe::set_duration(plan.rules.duration);
     }
+    failsafe::end_if_it_hangs();
     if let Some(path) = args.value(Opt::LogFile)
         && let Err(error) = log::to_file(path)
     {
@@ -74,7 +72,7 @@ fn run(arguments: &[&'static [u8]], sleep: Duration) -> ! {
 
 /// `--check` and `--install`, which drain nothing, so that a mistake ends them at once.
 fn fail_fast(args: &Args, arguments: &[&[u8]]) -> ! {
-    failsafe::no_drain();
+    failsafe::set_duration(Duration::ZERO);
     let mut plan = None;
     if args.mentions_drain() || !args.mistakes.is_empty() {
         match Plan::new(args) {

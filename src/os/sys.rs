@@ -383,11 +383,10 @@ pub fn reset(number: i32) {
 /// is ended by a signal whose default action is to end the process. (PID 1 is not: pid_namespaces(7).)
 pub fn set_alarm(after: Duration) {
     const ITIMER_REAL: c_int = 0;
-    const NEVER: c_long = 0; // a timer that is set to 0 is not set
     let timer = TimerValue {
-        interval: [NEVER; 2],
+        interval: [0; 2], // once
         seconds: after.as_secs().try_into().unwrap_or(c_long::MAX),
-        micros: after.subsec_micros().max(1) as c_long,
+        micros: after.subsec_micros() as c_long,
     };
     reset(SIGALRM);
     unblock(&[SIGALRM]);
