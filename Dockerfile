@@ -13,6 +13,16 @@ WORKDIR /src
 COPY . .
 RUN .ci/build "$TARGETARCH" /drain-sleep
 
+# The app and the load of examples/try: docker build --target try
+FROM build AS build-try
+ARG TARGETARCH
+RUN .ci/build "$TARGETARCH" /app app && .ci/build "$TARGETARCH" /load load
+
+FROM scratch AS try
+COPY --from=build-try /app /load /
+USER 65532:65532
+ENTRYPOINT ["/app"]
+
 FROM scratch
 LABEL org.opencontainers.image.title="drain-sleep" \
       org.opencontainers.image.description="A preStop hook that sleeps, and ends early once the app has drained" \
