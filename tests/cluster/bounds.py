@@ -8,7 +8,8 @@ DEFAULT_MIN = 5
 
 def shortest_drain(pod, container):
     """The seconds that must pass before the container gets SIGTERM."""
-    expected = pod["metadata"].get("annotations", {}).get("expect/sigterm-after")
+    annotations = pod["metadata"].get("annotations", {})
+    expected = annotations.get(f"expect/sigterm-after-{container['name']}", annotations.get("expect/sigterm-after"))
     if expected:
         return float(expected)
     hook = container.get("lifecycle", {}).get("preStop", {})

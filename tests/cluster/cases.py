@@ -3,7 +3,7 @@ labelled/, in a namespace with the label of examples/cluster.yaml, and kustomize
 
 What is expected follows from the hook itself. Where it does not, annotations of the case's pods say so:
 
-    expect/sigterm-after   seconds from the deletion to SIGTERM, at least
+    expect/sigterm-after   seconds from the deletion to SIGTERM, at least; with -NAME behind it, of that container alone
     expect/event           the reason of an event that must come; FailedPreStopHook must not, otherwise
     expect/log             a regular expression that `kubectl logs` must match
     expect/no-log          one that it must not match

@@ -27,6 +27,7 @@ func main() {
 	listenGRPC := flag.String("grpc", ":9090", "address of the gRPC server")
 	closes := flag.Bool("close", false, "once it drains, close each connection after the next answer")
 	linger := flag.Duration("linger", 0, "on SIGTERM turn unready, serve for this long, then finish what is open; 0: exit at once")
+	ask := flag.String("ask", "", "on SIGTERM, ask for this URL, and exit once it has answered")
 	flag.Parse()
 
 	terminated := make(chan os.Signal, 1)
@@ -80,6 +81,13 @@ func main() {
 	fmt.Println("started")
 	<-terminated
 	fmt.Println("SIGTERM", time.Now().UTC().Format(time.RFC3339Nano))
+	if *ask != "" {
+		answer, err := http.Get(*ask)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("answer", answer.Status)
+	}
 	if *linger > 0 {
 		drain()
 		time.Sleep(*linger)
