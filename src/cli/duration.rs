@@ -5,13 +5,17 @@
 
 use std::time::Duration;
 
-use crate::text::{FOREVER, decimal, split_once};
+use crate::text::{FOREVER, decimal, split_before, split_once};
 
 /// The longest finite drain. Nothing in Kubernetes waits this long, so that more is most likely a typo.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A bare number over this is probably meant as a port.
 pub const SECONDS_MAX: Duration = Duration::from_secs(1000);
+
+/// The units that humantime knows. It takes memory to refuse another, and there may be none: see `salvage`.
+const UNITS: &str = " ns nsec nanos us µs usec ms msec millis s sec secs second seconds m min mins minute minutes h hr hrs hour \
+    hours d day days w wk wks week weeks M month months y yr yrs year years ";
 
 /// Why a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,19 +138,22 @@ fn with_unit(text: &[u8], unit: usize) -> Result<Duration, Error> {
     if unit.is_empty() {
         return Err(Error::Malformed("ends in a number without a unit: write 1m30s"));
     }
-    let too_long = Error::TooLong { month: unit == b"M" };
-    match humantime::parse_duration(str::from_utf8(text).unwrap_or_default()) {
+    let text = str::from_utf8(text).unwrap_or_default();
+    let name = &text[number.len()..];
+    if !UNITS.split_whitespace().any(|known| known == name) {
+        return Err(Error::Malformed("has an unknown unit: write ms, s, m, h or d"));
+    }
+    let too_long = Error::TooLong { month: name == "M" };
+    match humantime::parse_duration(text) {
         Ok(duration) if duration > LONGEST => Err(too_long),
         Ok(duration) => Ok(duration),
-        Err(humantime::DurationError::UnknownUnit { .. }) => {
-            Err(Error::Malformed("has an unknown unit: write ms, s, m, h or d"))
-        }
-        // humantime has one error for too large and too many decimals. Whether the number fits without them tells which.
-        Err(humantime::DurationError::NumberOverflow) => {
-            let Some((whole, _)) = split_once(number, b'.') else { return Err(too_long) };
-            parse(&[whole, unit].concat())?;
+        // humantime has one error for too large and too many decimals. A number up to this is too large with no unit.
+        Err(humantime::DurationError::NumberOverflow)
+            if number.contains(&b'.') && decimal(split_before(number, b'.').0).is_some_and(|n| n < 100_000_000_000) =>
+        {
             Err(Error::Malformed("has too many decimals: write fewer"))
         }
+        Err(humantime::DurationError::NumberOverflow) => Err(too_long),
         Err(_) => Err(Error::Malformed("is not a duration: write 20, 0.5, 1m30s or 500ms")),
     }
 }
@@ -253,6 +260,20 @@ mod tests {
         for (text, month) in too_long {
             let why = read(text.as_bytes()).unwrap_err();
             assert!(is_too_long(why) && why.contains("M is a month") == *month, "{text} {why}");
+        }
+    }
+
+    /// `UNITS` has each unit of humantime, and no others.
+    #[test]
+    fn units() {
+        let letters = || ('A'..='Z').chain('a'..='z').map(String::from);
+        let short =
+            letters().chain(letters().flat_map(|first| letters().map(move |second| format!("{first}{second}"))));
+        for unit in short.chain(UNITS.split_whitespace().map(String::from)) {
+            let text = format!("1{unit}");
+            let known = humantime::parse_duration(&text).is_ok();
+            assert_eq!(lenient(&text).is_some(), known, "{unit}");
+            assert_eq!(UNITS.split_whitespace().any(|known| known == unit), known, "{unit}");
         }
     }
 

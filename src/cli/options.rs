@@ -198,7 +198,8 @@ impl fmt::Display for Help {
              drain-sleep [OPTIONS] DURATION...\n\
              drain-sleep --check [OPTIONS] DURATION...\n\
              drain-sleep --install PATH [[OPTIONS] DURATION...]\n\n\
-             DURATION is a number of seconds (20, 0.5) or has units (1m30s, 500ms); several add up.\n\n",
+             DURATION is a number of seconds (20, 0.5) or has units (1m30s, 500ms); several add up.\n\
+             URL is http://HOST[:PORT][/PATH], http://unix:/SOCKET:/PATH, tcp://HOST:PORT, unix:/SOCKET or grpc://HOST:PORT[/SERVICE].\n\n",
         )?;
         for Spec { name, kind, help, .. } in &OPTIONS {
             let (value, width) = (kind.word(), 23 - name.len());

@@ -1,6 +1,6 @@
-//! How long to sleep where the command line is wrong, or cannot be read to its end: no mistake and no bug may cost the drain.
+//! How long to sleep if the command line is wrong or cannot be read, because no mistake and no bug may cost the drain.
 //!
-//! This reads on whatever comes, takes no memory, and knows nothing of mistakes. `args` finds those.
+//! It reads every word, takes no memory, and reports no mistakes: `args` does that.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::text::FOREVER;
 /// How many bytes an argument may have with its variables. The rest is cut off.
 const ROOM: usize = 1024;
 
-/// What counts: the sum of the first of these that there is any of.
+/// What a duration counts as. The sum of the first of these that is on the command line is slept.
 #[derive(Clone, Copy)]
 enum Sum {
     /// Durations that are neither an option nor the value of one.
@@ -85,7 +85,7 @@ pub fn salvage<'a>(arguments: impl Iterator<Item = &'a [u8]>, environment: Envir
     if sum == FOREVER { FOREVER } else { sum.min(LONGEST) }
 }
 
-/// Returns what a duration counts for in its place. It is `bare` if it has no unit.
+/// Returns what a duration counts as in its place. It is `bare` if it has no unit.
 fn counts(place: Place, bare: bool, duration: Duration) -> Option<Sum> {
     match place {
         Place::Value(Spec { option: Opt::Min, .. }, true) | Place::Rest(true) => Some(Sum::Min),

@@ -1,14 +1,18 @@
 """What the tests ask of the API server, by kubectl and, for watching, by its HTTP API."""
 
+import contextlib
 import datetime
+import http.client
 import json
 import re
 import subprocess
 import threading
+import urllib.error
 import urllib.request
 
 import up
 
+GATE = {"name": "example.com/not-to-be-run"}
 SIGTERM_LINE = re.compile(r"\[pod/(\S+)/(\S+)\] SIGTERM (\S+)")
 
 
@@ -25,10 +29,28 @@ def apply(manifest, namespace):
     kubectl("apply", "--validate=strict", "--filename=-", namespace=namespace, input=manifest)
 
 
-def create_namespace(name, labels):
+def create_namespace(name, labels, exist_ok=False):
     """With its labels from the start, so that no pod is created before a policy knows them."""
     metadata = {"name": name, "labels": labels}
-    kubectl("create", "--filename=-", input=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
+    verb = "apply" if exist_ok else "create"
+    kubectl(verb, "--filename=-", input=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
+
+
+def create_pod(pod, name, namespace, dry_run=False, is_run=False):
+    """Create the pod, and return it as the API server keeps it."""
+    metadata = pod.get("metadata", {}) | {"name": name}
+    gated = not is_run and "nodeName" not in pod["spec"]
+    spec = pod["spec"] | ({"schedulingGates": [GATE]} if gated else {})
+    request = urllib.request.Request(
+        f"{up.PROXY}/api/v1/namespaces/{namespace}/pods?fieldValidation=Strict{'&dryRun=All' * dry_run}",
+        json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(json.load(error)["message"]) from error
 
 
 def pods(namespace):
@@ -46,7 +68,10 @@ class Watch(threading.Thread):
 
     def run(self):
         # resourceVersion=0: from the API server's cache. etcd 3.4 is too old for one that begins at the newest state.
-        with urllib.request.urlopen(f"{up.PROXY}/api/v1/pods?watch=1&resourceVersion=0") as events:
+        with (
+            urllib.request.urlopen(f"{up.PROXY}/api/v1/pods?watch=1&resourceVersion=0") as events,
+            contextlib.suppress(http.client.IncompleteRead),  # the API server has ended
+        ):
             for event in map(json.loads, events):
                 pod = event["object"]
                 key = pod["metadata"]["namespace"], pod["metadata"]["name"]

@@ -11,10 +11,10 @@ import subprocess
 import sys
 import tempfile
 
-import rows
+import room
 
 HERE = pathlib.Path(__file__).parent
-ROOT = rows.ROOT
+ROOT = room.ROOT
 CNI_PLUGINS = "/usr/lib/cni"
 
 # A program, and the package that has it.
@@ -23,6 +23,7 @@ PACKAGES = {
     "etcd": "etcd-server",
     "haproxy": "haproxy",
     "ip": "iproute2",
+    "iptables": "iptables",
     "openssl": "openssl",
     "runc": "runc",
     f"{CNI_PLUGINS}/bridge": "containernetworking-plugins",
@@ -37,15 +38,31 @@ MODULES = {
 }
 
 
+@dataclasses.dataclass
+class Release:
+    """Programs out of a module whose own go.mod and go.sum count, since they replace what they require."""
+
+    folder: str  # in parts/: its go.mod and go.sum pin the module
+    path: str
+    packages: tuple  # of the programs
+    lacks: str = None  # a file that a program embeds and the module lacks
+    keeps: tuple = ()  # files and folders of the module that are put beside the programs
+
+
+KYVERNO_RESOURCES = "config/install-latest-testing.yaml"
+KYVERNO = Release("kyverno", "github.com/kyverno/kyverno", ("./cmd/kyverno",), keeps=(KYVERNO_RESOURCES,))
+
+
 def install():
     """Install and build what is missing, and put it on PATH. Returns the app whose pods are drained."""
     if os.geteuid() != 0:
         sys.exit("cluster: only root may make the namespaces that this runs in")
     if not shutil.which("go"):
         sys.exit("cluster: Go is missing, which builds Kubernetes: see https://go.dev/dl/")
-    rows.install_packages(PACKAGES)
-    modules = [build_module(module, "tool", *version) for module, version in MODULES.items()]
-    os.environ["PATH"] = ":".join([*map(str, modules), os.environ["PATH"]])
+    room.install_packages(PACKAGES)
+    folders = [build_module(module, "tool", *version) for module, version in MODULES.items()]
+    folders.append(build_release(KYVERNO))
+    os.environ["PATH"] = ":".join([*map(str, folders), os.environ["PATH"]])
     return build_module("app", ".") / "app"
 
 
@@ -63,18 +80,7 @@ def build_module(module, package, path=None, version_variable=None):
         command = ("nice", "go", "build", "-trimpath", "-ldflags", flags, "-o", f"{folder}/", package)
         run(*command, cwd=source, env=os.environ | {"CGO_ENABLED": "0"})
 
-    return rows.once(f"{source.name}-{hashlib.sha256(content).hexdigest()[:12]}", make)
-
-
-@dataclasses.dataclass
-class Release:
-    """Programs out of a module whose own go.mod and go.sum count, since they replace what they require."""
-
-    folder: str  # in parts/: its go.mod and go.sum pin the module
-    path: str
-    packages: tuple  # of the programs
-    lacks: str = None  # a file that a program embeds and the module lacks
-    keeps: tuple = ()  # files and folders of the module that are put beside the programs
+    return room.once(f"{source.name}-{hashlib.sha256(content).hexdigest()[:12]}", make)
 
 
 def build_release(release):
@@ -95,7 +101,7 @@ def build_release(release):
 
     content = (source / "go.mod").read_bytes() + (source / "go.sum").read_bytes()
     go_version = run("go", "version", stdout=subprocess.PIPE).stdout
-    return rows.once(f"{release.folder}-{hashlib.sha256(content + go_version).hexdigest()[:12]}", make)
+    return room.once(f"{release.folder}-{hashlib.sha256(content + go_version).hexdigest()[:12]}", make)
 
 
 def build_drain_sleep():

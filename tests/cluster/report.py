@@ -1,41 +1,51 @@
 """The results: one table in Markdown, what went wrong, and the closing line."""
 
+import dataclasses
 import statistics
 
 import lateness
+import load
 import picture
+import rolling
 from rolling import NONE
 
 PODS_IN_PICTURE = 40  # at least, for a router to be in it
 
 
-def report(hooks, rows):
-    """Print everything and return the exit status."""
-    measured = [row for row in rows if row.result]
-    if measured:
-        print()
-        print_cells("preStop", "condition", "failed", "requests", "seconds per pod: median", "most")
-        print_cells("---", "---", "---:", "---:", "---:", "---:")
-        for row in measured:
-            print_cells(
-                f"`{row.hook.name}`" if row.hook.is_ours else row.hook.name,
-                row.condition.name,
-                f"{row.result.failed:,}",
-                f"{row.result.requests:,}",
-                f"{row.median_seconds:.1f}",
-                f"{max(row.seconds):.1f}",
-            )
-        covered = [row.result for row in measured if row.expected == NONE]
-        failed, requests = sum(result.failed for result in covered), sum(result.requests for result in covered)
-        print(f"\nOf the {requests:,} requests in rows where none may fail, {failed:,} failed.")
-    results = [*hooks, *rows]
-    print()
-    for result in results:
-        for problem in result.problems:
-            print(f"FAILED {result.label}: {problem}")
-    broken = sum(bool(result.problems) for result in results)
-    print(f"{len(results) - broken} passed, {broken} failed", flush=True)
-    return 1 if broken or not results else 0
+restarts = []
+
+
+@dataclasses.dataclass
+class Restart:
+    """What came of a rolling restart."""
+
+    hook: rolling.Hook
+    condition: rolling.Condition
+    result: load.Result
+    seconds: list  # from each pod's deletion to its SIGTERM
+    none_may_fail: bool
+
+    @property
+    def median_seconds(self):
+        return statistics.median(self.seconds)
+
+
+def print_restarts():
+    """Print the table of the rolling restarts that were measured."""
+    print_cells("preStop", "condition", "failed", "requests", "seconds per pod: median", "most")
+    print_cells("---", "---", "---:", "---:", "---:", "---:")
+    for restart in restarts:
+        print_cells(
+            f"`{restart.hook.name}`" if restart.hook.is_ours else restart.hook.name,
+            restart.condition.name,
+            f"{restart.result.failed:,}",
+            f"{restart.result.requests:,}",
+            f"{restart.median_seconds:.1f}",
+            f"{max(restart.seconds):.1f}",
+        )
+    covered = [restart.result for restart in restarts if restart.none_may_fail]
+    failed, requests = sum(result.failed for result in covered), sum(result.requests for result in covered)
+    print(f"\nOf the {requests:,} requests in rows where none may fail, {failed:,} failed.")
 
 
 def report_routers(rows, kept, picture_file):

@@ -5,11 +5,12 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 import time
 
 import parts
 
-WORK = pathlib.Path("/run/drain-sleep")  # in memory, and in this run's mount namespace only
+WORK = pathlib.Path("/run/cluster")  # in memory, and in this run's mount namespace only
 LOGS = WORK / "log"
 AUDIT_LOG = WORK / "audit.jsonl"
 PROXY_PORT = 8001
@@ -104,36 +105,45 @@ def containerd():
 
 
 def images(drain_sleep, app):
-    folder = WORK / "images"
-    folder.mkdir()
-    shutil.copy(drain_sleep, folder / "drain-sleep")
-    shutil.copy(app, folder / "app")
     # The examples that take the program from the app's own image find it there.
-    build_image(APP_IMAGE, ["app", "drain-sleep"], ["/app"])
-    build_image(DRAIN_SLEEP_IMAGE, ["drain-sleep"], ["/drain-sleep"])
-    build_image(PAUSE_IMAGE, ["drain-sleep"], ["/drain-sleep", "infinity"])
+    build_image(APP_IMAGE, {"app": app, "drain-sleep": drain_sleep}, ["/app"])
+    build_image(DRAIN_SLEEP_IMAGE, {"drain-sleep": drain_sleep}, ["/drain-sleep"])
+    build_image(PAUSE_IMAGE, {"drain-sleep": drain_sleep}, ["/drain-sleep", "infinity"])
 
 
 def build_image(name, files, entrypoint):
-    folder = WORK / "images"
-    archive = folder / "image.tar"
-    storage = ("--storage-driver=vfs", f"--root={folder}/storage", f"--runroot={folder}/run")
-    containerfile = f"FROM scratch\nCOPY {' '.join(files)} /\nUSER 65532:65532\nENTRYPOINT {json.dumps(entrypoint)}\n"
-    parts.run(
-        *("buildah", *storage, "build", "--quiet", "--file=-", f"--tag={name}", folder),
-        input=containerfile.encode(),
-        stdout=subprocess.DEVNULL,
-    )
-    parts.run("buildah", *storage, "push", "--quiet", name, f"docker-archive:{archive}:{name}")
-    parts.run("ctr", "images", "import", archive, stdout=subprocess.DEVNULL)
-    archive.unlink()
+    """Make an image of files, which are given by their names in it."""
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        archive = f"{folder}/image.tar"
+        storage = ("--storage-driver=vfs", f"--root={WORK}/buildah", f"--runroot={WORK}/buildah-run")
+        for file, source in files.items():
+            shutil.copy(source, f"{folder}/{file}")
+        containerfile = f"FROM scratch\nCOPY {' '.join(files)} /\nUSER 65532:65532\nENTRYPOINT {json.dumps(entrypoint)}\n"
+        parts.run(
+            *("buildah", *storage, "build", "--quiet", "--file=-", f"--tag={name}", folder),
+            input=containerfile.encode(),
+            stdout=subprocess.DEVNULL,
+        )
+        parts.run("buildah", *storage, "push", "--quiet", name, f"docker-archive:{archive}:{name}")
+        parts.run("ctr", "images", "import", archive, stdout=subprocess.DEVNULL)
 
 
 def control_plane():
-    key = WORK / "service-account.key"
-    parts.run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+    parts.run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", SERVICE_ACCOUNT_KEY)
+    write("kubeconfig", json.dumps(KUBECONFIG))
     start("etcd", f"--data-dir={WORK}/etcd", "--unsafe-no-fsync")
-    start(
+    start_api_server()
+    for controller in ("kube-controller-manager", "kube-scheduler"):
+        start(controller, f"--kubeconfig={WORK}/kubeconfig", "--leader-elect=false")
+
+
+def start_api_server(*options):
+    """Start the API server, or start it again with other options."""
+    global api_server
+    if api_server:
+        api_server.kill()  # else it waits a minute for those who watch
+        api_server.wait()
+    api_server = start(
         "kube-apiserver",
         "--etcd-servers=http://127.0.0.1:2379",
         f"--advertise-address={NODE_IP}",
@@ -141,18 +151,20 @@ def control_plane():
         f"--cert-dir={WORK}/certificates",
         f"--token-auth-file={write('tokens.csv', 'secret,admin,admin,system:masters')}",
         "--service-account-issuer=https://kubernetes.default.svc",
-        f"--service-account-signing-key-file={key}",
-        f"--service-account-key-file={key}",
+        f"--service-account-signing-key-file={SERVICE_ACCOUNT_KEY}",
+        f"--service-account-key-file={SERVICE_ACCOUNT_KEY}",
         "--disable-admission-plugins=ServiceAccount",
         "--kubelet-preferred-address-types=InternalIP",  # else `kubectl logs` looks the node's name up
         # When each pod's deletion was asked for, to the microsecond; deletionTimestamp has whole seconds only.
         f"--audit-log-path={AUDIT_LOG}",
         f"--audit-policy-file={write('audit.json', json.dumps(AUDIT_POLICY))}",
+        *options,
     )
-    write("kubeconfig", json.dumps(KUBECONFIG))
     wait_until("the API server is ready", lambda: succeeds("kubectl", "get", "--raw=/readyz"))
-    for controller in ("kube-controller-manager", "kube-scheduler"):
-        start(controller, f"--kubeconfig={WORK}/kubeconfig", "--leader-elect=false")
+
+
+api_server = None
+SERVICE_ACCOUNT_KEY = WORK / "service-account.key"
 
 
 AUDIT_POLICY = {
@@ -207,10 +219,11 @@ def node_is_ready():
     return succeeds("kubectl", "wait", "--for=condition=Ready", "node/node", "--timeout=1s")
 
 
-def start(*command):
+def start(*command, **environment):
     """Start a part that runs until the end of the namespace. Its output goes to a file named after it."""
     with open(LOGS / f"{command[0]}.log", "ab") as log:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        environment = os.environ | environment
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
 
 def print_logs():

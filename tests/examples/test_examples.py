@@ -18,6 +18,8 @@ from room import ROOT, once, row, run
 KUBERNETES_VERSIONS = ("1.31", "1.33", "1.35", "1.37")
 VERSIONS_WITH_THE_POLICY = ("1.36", "1.37")  # MutatingAdmissionPolicy is stable
 POLICY = ROOT / "examples/cluster.yaml"
+KYVERNO = ROOT / "examples/kyverno.yaml"  # of a kind of Kyverno's own, which tests/cluster has judge it
+README = ROOT / "examples/README.md"
 COMPONENT = "examples/kustomize"
 OVERLAY = "tests/cluster/kustomize"  # which has the component
 
@@ -35,11 +37,11 @@ def example(name):
     return built(KUSTOMIZE) if name == "kustomize" else (ROOT / f"examples/{name}.yaml").read_text()
 
 
-EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.yaml") if path != POLICY)
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.yaml") if path not in (POLICY, KYVERNO))
 each = pytest.mark.parametrize("name", [*EXAMPLES, "kustomize"])
 
 
-@each
+@pytest.mark.parametrize("name", [*EXAMPLES, "kustomize", "try/app", "try/load"])
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
 def test_kubernetes_takes_it(name, version):
     validate(example(name), version)
@@ -95,12 +97,39 @@ def test_kubernetes_1_35_has_no_such_policy():
         validate(POLICY.read_text(), "1.35")
 
 
-def test_drain_sleep_takes_every_option_of_the_policy():
-    check_options(POLICY.read_text())
+either_policy = pytest.mark.parametrize("policy", [row("cluster", POLICY), row("kyverno", KYVERNO)])
 
 
-def test_the_images_name_stands_once_in_the_policy():
-    assert POLICY.read_text().count(IMAGE) == 1
+@either_policy
+def test_drain_sleep_takes_every_option_of_the_policy(policy):
+    check_options(policy.read_text())
+
+
+@either_policy
+def test_the_images_name_stands_once_in_the_policy(policy):
+    assert policy.read_text().count(IMAGE) == 1
+
+
+@either_policy
+def test_no_chart_takes_the_policy_for_a_template(policy):
+    assert "{{" not in policy.read_text()
+
+
+@either_policy
+@pytest.mark.parametrize("version", [row("oldest", OLDEST_KUSTOMIZE), row("newest", KUSTOMIZE)])
+def test_a_kustomization_puts_in_another_image_and_changes_nothing_else(policy, version, tmp_path):
+    """The one of the README. tests/cluster applies it."""
+    (kustomization,) = re.findall(r"```yaml\n(# kustomization\.yaml\n.*?)```", README.read_text(), re.DOTALL)
+    (image,) = re.findall(r"\"'(.*)'\"", kustomization)
+    (tmp_path / "kustomization.yaml").write_text(kustomization.replace(POLICY.name, policy.name))
+    shutil.copy(policy, tmp_path)
+    made = run(kustomize(version), "build", tmp_path).stdout
+    assert as_sorted_lines(made) == as_sorted_lines(policy.read_text().replace(IMAGE, image))
+
+
+def as_sorted_lines(text):
+    """kustomize sorts manifests, and doubles a line's end in a text that is folded, which means nothing to an expression."""
+    return sorted(json.dumps(manifest, sort_keys=True).replace(r"\n\n", r"\n") for manifest in manifests(text))
 
 
 def manifests(text):

@@ -178,17 +178,17 @@ fn the_mistake_is_also_in_the_log_file() {
 fn a_line_like_no_other() {
     let durations = vec!["0.00001"; 30_000];
     let many = run(&durations);
-    assert!(many.status == 0 && many.slept(300), "{many:?}");
+    assert!(many.status == 0 && many.lasted(300), "{many:?}");
     let long = "x".repeat(130_000);
     let run = run_command(
         program(&["0.3", &long, "--min", &long]).arg(OsStr::from_bytes(b"\xff\n")).arg(format!("--{long}")),
     );
-    assert!(run.status == 2 && run.slept(300) && run.lines().len() == 6, "{run:?}");
+    assert!(run.status == 2 && run.lasted(300) && run.lines().len() == 6, "{run:?}");
 
     let mut words = vec!["bogus"; 100_000];
     words.push("8");
     let run = run_command(&mut program(&words));
-    assert!(run.status == 2 && run.slept(8000), "{:?}", run.lines().last());
+    assert!(run.status == 2 && run.lasted(8000), "{:?}", run.lines().last());
     assert_eq!(run.lines().len(), 11, "the first few mistakes, how many others, and the sleep");
     assert!(run.says("error: mistakes that are not shown: 99992"), "{}", run.stderr);
 }
@@ -246,6 +246,7 @@ fn without_memory_it_sleeps_on() {
         (&["0.4s --until-idle 8080", "'0.3s'", "--", "--min", "9"], 700, "0.6"),
         (&["$(B)", "--until-idle", "8080", "0.5s"], 800, "0.7"),
         (&["--min", "7", "--duration=0.9s"], 900, "0.8"),
+        (&["3rd", "0.5ns", "1.99999999999999999999s", "0.9s"], 900, "0.8"),
     ];
     let header = format!("--header=X: {}", "$(A)".repeat(10));
     let run = |limit: u64, arguments: &[&str]| {

@@ -55,6 +55,23 @@ fn the_readme_has_the_same_defaults() {
     assert_eq!(defaults.len(), 6, "{defaults:?}");
 }
 
+/// `--help` lists the URLs that there are, the README has each, and the message about an unknown scheme has their beginnings.
+#[test]
+fn the_schemes_are_the_same_everywhere() {
+    let (readme, help) = (read("README.md"), run(&["--help"]).stdout);
+    let line = help.lines().find_map(|line| line.strip_prefix("URL is ")).unwrap();
+    let urls: Vec<_> = line.trim_end_matches('.').split([',', ' ']).filter(|word| word.contains(":/")).collect();
+    let message = run(&["--check", "1", "--until-unready=x://localhost"]).stderr;
+    let (_, said) = message.trim_end().split_once("unknown scheme: write ").unwrap();
+    let said: Vec<_> = said.split([',', ' ']).filter(|word| word.contains(':')).collect();
+    assert_eq!(urls.len(), said.len(), "{line}: {message}");
+    for (url, scheme) in urls.iter().zip(said) {
+        assert!(url.starts_with(scheme) && readme.contains(&format!("`{url}`")), "{url} {scheme}");
+        let example = url.replace("HOST", "localhost").replace("PORT", "80").replace(['[', ']'], "");
+        assert_eq!(run(&["--check", "1", "--until-unready", &example]).status, 0, "{example}");
+    }
+}
+
 /// The README's log is one that there is: its first line is what `--check` says of the README's own example.
 #[test]
 fn the_readme_shows_a_real_log() {

@@ -1,4 +1,4 @@
-"""Which pods examples/cluster.yaml changes, and how: each row is a pod that goes in, and the hooks with which it comes out.
+"""Which pods the files of policies.py change, and how: each row is a pod that goes in, and the hooks with which it comes out.
 
 A row's pod is created twice: in a namespace without the label, and in one that has it. What the policy is to add is looked
 for in the second, and taken out again: then the two must be equal. A scheduling gate keeps the pods from running; the files
@@ -10,27 +10,27 @@ import contextlib
 import copy
 import dataclasses
 import http.server
+import itertools
 import json
 import re
 import ssl
 import subprocess
-import textwrap
 import threading
-import urllib.error
-import urllib.request
+import time
 
 import kube
+import kyverno
 import parts
+import policies
+import pytest
+import room
 import up
+from policies import CLUSTER, ENABLED, IMAGE_VOLUME, KYVERNO_INSTALL, hooks_in
 
-POLICY = parts.ROOT / "examples/cluster.yaml"
-ENABLED = {"drain-sleep": "enabled"}
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 CONTAINERS_ADDED = {"containers-added": "enabled"}
 
-VOLUME = {"name": "drain-sleep", "image": {"reference": up.DRAIN_SLEEP_IMAGE, "pullPolicy": "IfNotPresent"}}
-MOUNT = {"name": "drain-sleep", "mountPath": "/drain", "readOnly": True}
-GATE = {"name": "example.com/not-to-be-run"}
+MOUNT = {"name": policies.NAME, "mountPath": "/drain", "readOnly": True}
 
 
 @dataclasses.dataclass
@@ -40,11 +40,6 @@ class Row:
     hooks: dict  # the commands that are to be added, by container
     namespace: dict = dataclasses.field(default_factory=dict)  # the labels of both namespaces
     made_by: str = "Pod"
-
-    problems: list = dataclasses.field(default_factory=list)
-
-    def __post_init__(self):
-        self.label = f"admission, {self.label}"
 
 
 def pod(*containers, labels=None, annotations=None, **spec):
@@ -84,8 +79,18 @@ RESTRICTED_POD = {
 }
 
 
-def table():
+# Webhooks are called by the order of their names, those of Kyverno's among them.
+EARLY_WEBHOOK, LATE_WEBHOOK = "added-by-webhook", "zz-added-by-webhook"
+
+
+def adding_policies(policy):
+    """The API server goes through policies by their names, and then through webhooks. Not every API server has policies."""
+    return () if policy.api_server else ("added-before", "zz-added-after")
+
+
+def table(policy):
     usual, unchanged = {"app": hook(8080)}, {}
+    installers = policy.init_containers(hook(8080)[1:])
     return [
         Row("one port", pod(app(8080)), usual),
         Row("several ports", pod(app(8080, 8443, 9090)), {"app": hook(8080, 8443, 9090)}),
@@ -121,12 +126,17 @@ def table():
             for path in ("/drainage", "/data/drain", "/.drain")
         ),
         Row("the name taken by a volume", pod(app(8080), volumes=[{"name": "drain-sleep", "emptyDir": {}}]), unchanged),
-        Row(
-            "the name taken by another image",
-            pod(app(8080), volumes=[{"name": "drain-sleep", "image": {"reference": "example.com/other:1"}}]),
-            unchanged,
+        *(
+            Row("the name taken by another image", pod(app(8080), volumes=[other]), unchanged)
+            for other in [IMAGE_VOLUME | {"image": {"reference": "example.com/other:1"}}]
+            if policy.volume is IMAGE_VOLUME
         ),
-        Row("the volume there by hand", pod(app(8080), volumes=[VOLUME]), usual),
+        Row(
+            "the name taken by an init container",
+            pod(app(8080), initContainers=[app(name=policies.NAME)]),
+            unchanged if installers else usual,
+        ),
+        Row("all there by hand", pod(app(8080), volumes=[policy.volume], initContainers=installers), usual),
         Row("hostNetwork", pod(app(ports=[{"containerPort": 80, "hostPort": 80}]), hostNetwork=True), unchanged),
         Row("Linux", pod(app(8080), os={"name": "linux"}, nodeSelector={"kubernetes.io/os": "linux"}), usual),
         Row("Windows", pod(app(8080), os={"name": "windows"}), unchanged),
@@ -184,7 +194,10 @@ def table():
         Row(
             "admitted twice",
             pod(app(8080)),
-            usual | {name: hook(9000) for name in ("added-before", "zz-added-after", "added-by-webhook")},
+            usual
+            | {name: hook(9000) for name in (*adding_policies(policy), EARLY_WEBHOOK)}
+            # Kyverno's webhook is not called again.
+            | ({} if policy.by_kyverno else {LATE_WEBHOOK: hook(9000)}),
             CONTAINERS_ADDED,
         ),
         Row(
@@ -208,79 +221,53 @@ def large(container):
 WORKLOADS = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1", "Job": "batch/v1"}
 
 
-def turn_on():
-    """Apply the policy, and return once the API server heeds it."""
-    apply(POLICY.read_text())
-    kube.create_namespace("trial", ENABLED)
-    up.wait_until("the policy is heeded", lambda: hooks_in(create(pod(app(8080)), "pod", "trial", dry_run=True)))
+NUMBERS = itertools.count()
 
 
-def run(is_selected):
-    rows = [row for row in table() if is_selected(row.label)]
-    for name in ("added-before", "zz-added-after"):
-        apply(json.dumps(policy_that_adds(name)))
-    with webhook_that_adds("added-by-webhook"):
-        judge_all(rows)
-    say_how_long_it_takes()
-    return rows + broken_policies(is_selected)
-
-
-def judge_all(rows):
-    pairs = {}
-    for number, row in enumerate(rows):
-        attempt(row, lambda: judge(row, *(create_by(row, f"row-{number}", n) for n in pair_of_namespaces(pairs, row))))
-    for namespace in sum(pairs.values(), ()):
-        kube.kubectl("delete", "namespace", namespace, "--wait=false")
-
-
-def pair_of_namespaces(pairs, row):
+@pytest.fixture(scope="session")
+def namespaces():
     """Two namespaces with the row's labels: the second has the policy's as well. There is a pair for each set of labels."""
-    key = str(row.namespace)
-    if key not in pairs:
-        pairs[key] = f"admission-{len(pairs)}-plain", f"admission-{len(pairs)}-labelled"
-        for name, more in zip(pairs[key], ({}, ENABLED)):
-            kube.create_namespace(name, row.namespace | more)
-    return pairs[key]
+    pairs = {}
+
+    def pair(labels):
+        key = str(labels)
+        if key not in pairs:
+            pairs[key] = f"admission-{len(pairs)}-plain", f"admission-{len(pairs)}-labelled"
+            for name, more in zip(pairs[key], ({}, ENABLED)):
+                kube.create_namespace(name, labels | more)
+        return pairs[key]
+
+    yield pair
+    for names in pairs.values():
+        kube.kubectl("delete", "namespace", "--wait=false", *names)
 
 
-def say_how_long_it_takes():
-    """As the API server measures it."""
-    metric = r'^apiserver_mutating_admission_policy_check_duration_seconds_{}{{.*policy="drain-sleep".*}} (\S+)$'
-    metrics = kube.kubectl("get", "--raw=/metrics")
-    total, count = (float(re.search(metric.format(which), metrics, re.MULTILINE)[1]) for which in ("sum", "count"))
-    parts.say(f"the policy took {1000 * total / count:.1f} ms each of {count:.0f} times, large pods among them")
-
-
-def attempt(row, step):
-    try:
-        step()
-    except (RuntimeError, TimeoutError, LookupError, ValueError) as error:
-        row.problems.append(f"{type(error).__name__}: {error}")
-
-
-def apply(manifest):
-    kube.apply(manifest, "default")
-
-
-def create(pod, name, namespace, dry_run=False):
-    """Create the pod, and return it as the API server keeps it."""
-    metadata = pod["metadata"] | {"name": name}
-    spec = pod["spec"] if "nodeName" in pod["spec"] else pod["spec"] | {"schedulingGates": [GATE]}
-    request = urllib.request.Request(
-        f"{up.PROXY}/api/v1/namespaces/{namespace}/pods?fieldValidation=Strict{'&dryRun=All' * dry_run}",
-        json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request) as response:
-            return json.load(response)
-    except urllib.error.HTTPError as error:
-        raise RuntimeError(json.load(error)["message"]) from error
+@pytest.mark.parametrize(
+    "policy, row", [room.row(f"{policy.name}, {row.label}", policy, row) for policy in policies.ALL for row in table(policy)]
+)
+def test_admission(policy, row, namespaces):
+    policies.put_in_force(policy)
+    with contextlib.ExitStack() as added:
+        if row.namespace == CONTAINERS_ADDED:
+            for name in adding_policies(policy):
+                added.enter_context(applied(policy_that_adds(name)))
+            for name in (EARLY_WEBHOOK, LATE_WEBHOOK):
+                added.enter_context(webhook_that_adds(name))
+            plain_namespace, _ = namespaces(row.namespace)
+            up.wait_until("the containers are added", lambda: containers_are_added(policy, plain_namespace))
+        name = f"row-{next(NUMBERS)}"
+        plain, labelled = (create_by(row, name, namespace) for namespace in namespaces(row.namespace))
+    hooks = hooks_in(labelled)
+    assert hooks == row.hooks
+    there_by_hand = policy.volume in plain["spec"].get("volumes", [])
+    before = without_hooks(labelled["spec"], hooks, None if there_by_hand else policy)
+    assert before == without_hooks(plain["spec"], {}, None)
+    assert labelled["metadata"].get("annotations") == plain["metadata"].get("annotations")
 
 
 def create_by(row, name, namespace):
     if row.made_by == "Pod":
-        return create(row.pod, name, namespace)
+        return kube.create_pod(row.pod, name, namespace)
     apply_to = json.dumps(workload(row.made_by, name, row.pod["spec"]))
     kube.apply(apply_to, namespace)
 
@@ -293,7 +280,7 @@ def create_by(row, name, namespace):
 
 def workload(kind, name, spec):
     labels = {"row": name}
-    template = {"metadata": {"labels": labels}, "spec": spec | {"schedulingGates": [GATE]}}
+    template = {"metadata": {"labels": labels}, "spec": spec | {"schedulingGates": [kube.GATE]}}
     if kind == "Job":
         template["spec"]["restartPolicy"] = "Never"
         rest = {}
@@ -307,40 +294,22 @@ def workload(kind, name, spec):
     }
 
 
-def judge(row, plain, labelled):
-    hooks = hooks_in(labelled)
-    came_out = "; ".join(f"{name}: {' '.join(command)}" for name, command in hooks.items()) or "unchanged"
-    parts.say(f"{row.label}: {textwrap.shorten(came_out, 200)}")
-    if hooks != row.hooks:
-        row.problems.append(f"the hooks are {hooks}, not {row.hooks}")
-    was_there = VOLUME in plain["spec"].get("volumes", [])
-    left = without_hooks(labelled, hooks, keep_volume=was_there)
-    if left != without_hooks(plain, {}, keep_volume=True):
-        row.problems.append(f"something else has changed: {plain['spec']} became {labelled['spec']}")
-
-
-def hooks_in(pod):
-    """The commands of the hooks of drain-sleep, by container."""
-    hooks = {}
-    for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", []):
-        command = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [""])
-        if command[0].endswith("/drain-sleep"):
-            hooks[container["name"]] = command
-    return hooks
-
-
-def without_hooks(pod, hooks, keep_volume):
-    """What a pod is but for these hooks, their mounts and the volume; whether an empty list is there or not."""
-    spec = copy.deepcopy(pod["spec"])
-    if hooks and not keep_volume:
-        spec["volumes"].remove(VOLUME)
+def without_hooks(spec, hooks, policy):
+    """What a pod was before these hooks, their mounts and what is mounted were added; whether an empty list is there or not."""
+    spec = copy.deepcopy(spec)
+    if hooks and policy:
+        spec["volumes"].remove(policy.volume)
+        tried, *_ = hooks.values()
+        for expected in policy.init_containers([] if "$(" in "".join(tried) else tried[1:]):
+            added = spec["initContainers"].pop(0)
+            assert added | expected == added
     for container in spec["containers"]:
         if container["name"] in hooks:
             container["volumeMounts"].remove(MOUNT)
             del container["lifecycle"]["preStop"]
         drop_empty(container, "volumeMounts", "lifecycle")
-    drop_empty(spec, "volumes")
-    return spec, pod["metadata"].get("annotations")
+    drop_empty(spec, "volumes", "initContainers")
+    return spec
 
 
 def drop_empty(mapping, *keys):
@@ -355,7 +324,7 @@ WHERE_ADDED = {"namespaceSelector": {"matchLabels": CONTAINERS_ADDED}}
 
 
 def policy_that_adds(name):
-    """Another policy of the cluster's, which adds a container. The API server goes through policies by their names."""
+    """Another policy of the cluster's, which adds a container."""
     expression = f"""[JSONPatch{{op: "add", path: "/spec/containers/-", value: Object.spec.containers{{
         name: "{name}", image: "{up.APP_IMAGE}", ports: [Object.spec.containers.ports{{containerPort: 9000}}]}}}}]"""
     policy = {
@@ -375,9 +344,20 @@ def policy_that_adds(name):
     }
 
 
+def containers_are_added(policy, namespace):
+    return len(trial_pod(namespace)["spec"]["containers"]) == 1 + len(adding_policies(policy)) + 2
+
+
+@contextlib.contextmanager
+def applied(manifest):
+    kube.apply(json.dumps(manifest), "default")
+    yield
+    policies.delete(json.dumps(manifest))
+
+
 @contextlib.contextmanager
 def webhook_that_adds(name):
-    """A webhook that adds a container, as those of service meshes do. Webhooks come after all policies."""
+    """A webhook that adds a container, as those of service meshes do."""
 
     class Webhook(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
@@ -424,85 +404,109 @@ def webhook_that_adds(name):
             "metadata": {"name": name},
             "webhooks": [webhook | WHERE_ADDED],
         }
-        apply(json.dumps(configuration))
-        yield
-        kube.kubectl("delete", "mutatingwebhookconfiguration", name)
+        with applied(configuration):
+            yield
         server.shutdown()
 
 
-@dataclasses.dataclass
-class BrokenPolicy:
-    label: str
-    old: str = ""
-    new: str = ""
-
-    problems: list = dataclasses.field(default_factory=list)
 
 
-def broken_policies(is_selected):
-    """Copies of the policy under another name and label, each with a mistake in it."""
-    mistyped = BrokenPolicy("admission, a mistyped name is refused when the policy is applied", ".grace", ".grade")
-    failing = [
-        BrokenPolicy(f"admission, no pod is stopped by {what}", *change)
-        for what, *change in (
-            ("a condition that fails", "object.spec.?hostNetwork.orValue(false)", "object.spec.containers[9].tty"),
-            ("an expression that fails", "variables.grace - 10", "10 / (variables.grace - 30)"),
-            ("a patch that cannot be applied", '"/spec/volumes/-"', '"/spec/volume/-"'),
-        )
-    ]
-    deleted = BrokenPolicy("admission, nothing is changed once the policy is deleted")
-    steps = [(mistyped, apply_mistyped), *((policy, apply_failing) for policy in failing), (deleted, apply_and_delete)]
-    steps = [(policy, step) for policy, step in steps if is_selected(policy.label)]
-    for number, (policy, step) in enumerate(steps):
-        name = f"broken-{number}"
-        kube.create_namespace(name, {name: "enabled"})
-        attempt(policy, lambda: step(copy_of_policy(name, policy), policy, name))
-        parts.say(f"{policy.label}: {'no' if policy.problems else 'yes'}")
-    return [policy for policy, _ in steps]
+MISTAKES = {
+    "a condition that fails": ("object.spec.?hostNetwork.orValue(false)", "object.spec.containers[9].tty"),
+    "an expression that fails": ("variables.grace - 10", "10 / (variables.grace - 30)"),
+    "a patch that cannot be applied": ('"/spec/volumes/-"', '"/spec/volume/-"'),
+}
 
 
-def copy_of_policy(name, policy):
-    text = POLICY.read_text()
-    if policy.old not in text:
-        raise LookupError(f"the policy has no {policy.old}")
-    text = text.replace(policy.old, policy.new)
-    return re.sub(r"(?m)^(  name|  policyName): drain-sleep$", rf"\1: {name}", text).replace(
-        "{drain-sleep: enabled}", f"{{{name}: enabled}}"
-    )
+def copy_of(policy, name, old="", new=""):
+    """The policy under another name and label, and with a mistake in it."""
+    assert old in policy.manifest, f"the policy has no {old}"
+    text = policy.manifest.replace(old, new) if old else policy.manifest
+    text = re.sub(r"(?m)^(  name|  policyName): drain-sleep$", rf"\1: {name}", text)
+    return text.replace("{drain-sleep: enabled}", f"{{{name}: enabled}}")
 
 
-def apply_mistyped(text, policy, namespace):
-    try:
-        apply(text)
-    except RuntimeError as error:
-        if "grade" not in str(error):
-            raise
-    else:
-        policy.problems.append("it was taken")
+@pytest.fixture
+def namespace():
+    """One with a label of its own, which is its name."""
+    name = f"mistakes-{next(NUMBERS)}"
+    kube.create_namespace(name, {name: "enabled"})
+    return name
 
 
-def apply_failing(text, policy, namespace):
+def trial_pod(namespace):
+    return kube.create_pod(policies.PLAIN, "trial", namespace, dry_run=True)
+
+
+@pytest.mark.parametrize("policy", (pytest.param(KYVERNO_INSTALL, marks=pytest.mark.long), CLUSTER))
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_no_pod_is_stopped_by(mistake, policy, namespace):
     """The mistake is one that matters, since with another failurePolicy the pod is refused."""
+    policies.put_in_force(policy)
+    text = copy_of(policy, namespace, *MISTAKES[mistake])
 
-    def is_taken():
+    def trial():
         try:
-            return create(pod(app(8080)), "trial", namespace, dry_run=True)
+            return trial_pod(namespace)
         except RuntimeError:
             return None
 
-    apply(text.replace("failurePolicy: Ignore", "failurePolicy: Fail"))
-    up.wait_until("the mistake is heeded", lambda: not is_taken())
-    apply(text)
-    up.wait_until("pods are created all the same", is_taken)
-    if hooks := hooks_in(create(pod(app(8080)), "pod", namespace)):
-        policy.problems.append(f"the pod has hooks: {hooks}")
+    policies.apply(policy, text.replace("failurePolicy: Ignore", "failurePolicy: Fail"))
+    up.wait_until("the mistake is heeded", lambda: not trial())
+    policies.apply(policy, text)
+    up.wait_until("pods are created all the same", trial)
+    assert not hooks_in(trial())
+    policies.delete(text)
 
 
-def apply_and_delete(text, policy, namespace):
-    def trial():
-        return hooks_in(create(pod(app(8080)), "trial", namespace, dry_run=True))
+@pytest.mark.parametrize("policy", (KYVERNO_INSTALL, CLUSTER))
+def test_a_mistyped_name_is_refused_when_the_policy_is_applied(policy, namespace):
+    policies.put_in_force(policy)
+    with pytest.raises(RuntimeError, match="grade"):
+        policies.apply(policy, copy_of(policy, namespace, "variables.grace", "variables.grade"))
 
-    apply(text)
-    up.wait_until("the policy is heeded", trial)
-    kube.kubectl("delete", "--filename=-", input=text)
-    up.wait_until("nothing is changed", lambda: not trial())
+
+@pytest.mark.parametrize("policy", (pytest.param(KYVERNO_INSTALL, marks=pytest.mark.long), CLUSTER))
+def test_nothing_is_changed_once_the_policy_is_deleted(policy, namespace):
+    policies.put_in_force(policy)
+    text = copy_of(policy, namespace)
+    policies.apply(policy, text)
+    policies.wait_until_heeded(True, namespace)
+    policies.delete(text)
+    policies.wait_until_heeded(False, namespace)
+
+
+@pytest.mark.parametrize("policy", (KYVERNO_INSTALL, CLUSTER))
+def test_a_kustomization_puts_in_another_image(policy, tmp_path):
+    """The one of examples/README.md, by `kubectl apply -k`."""
+    policies.put_in_force(policy)
+    readme = (parts.ROOT / "examples/README.md").read_text()
+    (kustomization,) = re.findall(r"```yaml\n(# kustomization\.yaml\n.*?)```", readme, re.DOTALL)
+    (tmp_path / "kustomization.yaml").write_text(kustomization.replace("cluster.yaml", policy.file))
+    (tmp_path / policy.file).write_text(policy.manifest)
+    kube.kubectl("apply", "--validate=strict", f"--kustomize={tmp_path}")
+    image = "registry.example.com/tools/drain-sleep:1"
+    up.wait_until("pods get the other image", lambda: image in json.dumps(trial_pod("trial")["spec"]))
+    policies.apply(policy)
+    up.wait_until("pods get the image again", lambda: image not in json.dumps(trial_pod("trial")["spec"]))
+    assert hooks_in(trial_pod("trial"))
+
+
+def test_an_image_volume_is_left_out_where_there_are_none():
+    """Without a word: the hook would look for a program that is not there. That is why the init container is the default."""
+    policies.put_in_force(KYVERNO_INSTALL)
+    wanted = pod(app(8080, volumeMounts=[MOUNT]), volumes=[IMAGE_VOLUME])
+    spec = kube.create_pod(wanted, "left-out", "default")["spec"]
+    assert not spec.get("volumes") and not spec["containers"][0].get("volumeMounts")
+
+
+def test_pods_are_created_without_a_hook_while_kyverno_is_gone():
+    policies.put_in_force(KYVERNO_INSTALL)
+    kyverno.kill()
+    began = time.monotonic()
+    assert not hooks_in(trial_pod("trial"))
+    print(f"that took {time.monotonic() - began:.1f} s")
+    failed_open = "apiserver_admission_webhook_fail_open_count"
+    assert re.search(rf"^{failed_open}{{.*kyverno.*}} [1-9]", kube.kubectl("get", "--raw=/metrics"), re.MULTILINE)
+    kyverno.start()
+    policies.wait_until_heeded(True, "trial")

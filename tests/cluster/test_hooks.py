@@ -1,5 +1,5 @@
 """The hooks: every example, and every case in hooks/, is applied, becomes ready, and is deleted. So is every case in
-labelled/, in a namespace with the label of examples/cluster.yaml, and kustomize/, which has the component of the examples.
+labelled/, once for each file that adds the hook to whole namespaces, and kustomize/, which has the component of the examples.
 
 What is expected follows from the hook itself. Where it does not, annotations of the case's pods say so:
 
@@ -12,29 +12,33 @@ What is expected follows from the hook itself. Where it does not, annotations of
 """
 
 import json
+import os
 import re
 import signal
 import subprocess
 import time
 
-import admission
 import bounds
 import kube
 import parts
+import policies
+import pytest
 import up
 
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 CLEAN_EXITS = {0, 128 + signal.SIGTERM}  # what the app and drain-sleep, as a container's program, make of SIGTERM
 BEFORE_SHORTENING = 3  # seconds from the first deletion to the one that leaves less grace
 
 
 class Case:
-    def __init__(self, name, manifest, namespace_labels=None):
-        self.namespace = self.label = name
+    def __init__(self, name, manifest, policy=policies.CLUSTER, namespace_labels=None):
+        self.name = name
+        self.namespace = re.sub("[^a-z-]+", "-", name)
         self.manifest = manifest
+        self.policy = policy  # what is in force; it adds nothing where the labels do not say so
         self.namespace_labels = namespace_labels or {}
         self.logs = {}  # by pod
         self.problems = []
-        self.sigterm_after, self.exit_codes, self.events, self.log_lines = [], set(), set(), 0
 
     def kubectl(self, *arguments):
         return kube.kubectl(*arguments, namespace=self.namespace)
@@ -47,10 +51,10 @@ class Case:
             except (RuntimeError, TimeoutError, LookupError) as error:
                 self.problems.append(f"{step.__name__}: {error}")
 
-    def apply(self, drain_sleep):
+    def apply(self):
         kube.create_namespace(self.namespace, self.namespace_labels)
         if "configMap:" in self.manifest:
-            self.kubectl("create", "configmap", "drain-sleep", f"--from-file=drain-sleep={drain_sleep}")
+            self.kubectl("create", "configmap", "drain-sleep", f"--from-file=drain-sleep={os.environ['DRAIN_SLEEP']}")
         kube.apply(self.manifest, self.namespace)
 
     def wait_until_ready(self):
@@ -71,12 +75,11 @@ class Case:
 
     def wait_until_gone(self, watch):
         ours = {(self.namespace, pod) for pod in self.logs}
-        up.wait_until(f"the pods of {self.label} are gone", lambda: ours <= watch.gone, seconds=180)
+        up.wait_until(f"the pods of {self.name} are gone", lambda: ours <= watch.gone, seconds=180)
 
     def judge(self, watch, deletions):
         events = json.loads(self.kubectl("get", "events", "--output=json"))["items"]
         reasons = {event["reason"] for event in events}
-        self.events = reasons & {"FailedPreStopHook"}
         for name, log in self.logs.items():
             pod = watch.last_state[self.namespace, name]
             lines = log.lines()
@@ -95,8 +98,6 @@ class Case:
             least = bounds.shortest_drain(pod, container)
             self.expect(took >= least, f"{name}: SIGTERM after {took:.1f} s, before {least:g} s")
             self.expect(terminated["exitCode"] in CLEAN_EXITS, f"{name}: exit code {terminated['exitCode']}")
-            self.sigterm_after.append(took)
-            self.exit_codes.add(terminated["exitCode"])
 
     def judge_log(self, pod, log):
         annotations = pod["metadata"].get("annotations", {})
@@ -106,7 +107,6 @@ class Case:
             wanted = "drain-sleep: "
         self.expect(wanted is None or re.search(wanted, log), f"kubectl logs does not match {wanted!r}:\n{log}")
         self.expect(unwanted is None or not re.search(unwanted, log), f"kubectl logs matches {unwanted!r}:\n{log}")
-        self.log_lines += log.count("drain-sleep: ")
 
     def judge_events(self, pod, reasons):
         wanted = pod["metadata"].get("annotations", {}).get("expect/event")
@@ -115,55 +115,80 @@ class Case:
         else:
             self.expect("FailedPreStopHook" not in reasons, "an event FailedPreStopHook")
 
-    def outcome(self):
-        if not self.sigterm_after:
-            return f"{self.label}: no result"
-        seconds = ", ".join(f"{seconds:.1f} s" for seconds in self.sigterm_after)
-        codes = ", ".join(map(str, sorted(self.exit_codes)))
-        events = ", ".join(self.events) or "no event"
-        logged = f"{self.log_lines} lines in kubectl logs"
-        return f"{self.label}: SIGTERM after {seconds}; exit code {codes}; {events}; {logged}"
-
     def expect(self, condition, problem):
         if not condition:
             self.problems.append(problem)
 
 
-def run(is_selected, drain_sleep):
-    """Run the cases at the same time, since most of it is waiting."""
-    cases = [case for case in table() if is_selected(case.label)]
-    if not cases:
-        return []
+def table():
+    examples = set((parts.ROOT / "examples").glob("*.yaml")) - {parts.ROOT / "examples" / p.file for p in policies.ALL}
+    labels = policies.ENABLED | RESTRICTED
+    labelled = sorted((parts.HERE / "labelled").glob("*.yaml"))
+    return [
+        # The last that test_admission put in force comes first.
+        *(
+            Case(f"labelled-{file.stem}, {policy.name}", file.read_text(), policy, labels)
+            for policy in reversed(policies.ALL)
+            for file in labelled
+            if not (policy is policies.KYVERNO_INSTALL and file.stem == "mistakes")  # see below
+        ),
+        *(Case(file.stem, file.read_text()) for file in sorted([*examples, *(parts.HERE / "hooks").glob("*.yaml")])),
+        Case("kustomize", kube.kubectl("kustomize", str(parts.HERE / "kustomize")), namespace_labels=RESTRICTED),
+    ]
 
+
+@pytest.fixture(scope="session")
+def drained(request):
+    """Drains all selected cases of a policy at the same time, since most of it is waiting."""
+    selected = [item.callspec.params["case"] for item in request.session.items if item.originalname == "test_hook"]
+    done = set()
+
+    def drain(policy):
+        if policy not in done:
+            done.add(policy)
+            drain_all([case for case in selected if case.policy is policy])
+
+    return drain
+
+
+@pytest.mark.parametrize("case", table())
+def test_hook(case, drained):
+    drained(case.policy)
+    assert not case.problems, "\n".join(case.problems)
+
+
+def test_a_mistake_in_an_annotation_stops_the_pod_at_its_start():
+    policies.put_in_force(policies.KYVERNO_INSTALL)
+    mistaken = policies.PLAIN | {"metadata": {"annotations": {"drain-sleep/duration": "soon"}}}
+    kube.create_namespace("mistaken", policies.ENABLED)
+    kube.create_pod(mistaken, "mistaken", "mistaken", is_run=True)
+
+    def exit_codes():
+        (pod,) = kube.pods("mistaken")
+        statuses = pod["status"].get("initContainerStatuses", [])
+        states = [status[which] for status in statuses for which in ("state", "lastState")]
+        return {state["terminated"]["exitCode"] for state in states if "terminated" in state}
+
+    up.wait_until("the init container has ended with the exit status of a mistake", lambda: exit_codes() == {2})
+    assert "soon" in kube.kubectl("logs", "mistaken", f"--container={policies.NAME}", namespace="mistaken")
+    kube.kubectl("delete", "pod", "mistaken", namespace="mistaken")
+
+
+def drain_all(cases):
     def with_each(step, *arguments):
         for case in cases:
             case.attempt(step, *arguments)
 
-    parts.say(f"draining {', '.join(case.label for case in cases)}")
+    policies.put_in_force(cases[0].policy)
     provide_images(cases)
     watch = kube.Watch()
-    with_each(Case.apply, drain_sleep)
+    with_each(Case.apply)
     with_each(Case.wait_until_ready)
     with_each(Case.delete)
     time.sleep(BEFORE_SHORTENING)
     with_each(Case.shorten_grace_period, watch)
     with_each(Case.wait_until_gone, watch)
     with_each(Case.judge, watch, kube.deletions())
-    for case in cases:
-        parts.say(case.outcome())
-    return cases
-
-
-def table():
-    examples = set((parts.ROOT / "examples").glob("*.yaml")) - {admission.POLICY}
-    return [
-        *(Case(file.stem, file.read_text()) for file in sorted([*examples, *(parts.HERE / "hooks").glob("*.yaml")])),
-        *(
-            Case(f"labelled-{file.stem}", file.read_text(), admission.ENABLED | admission.RESTRICTED)
-            for file in sorted((parts.HERE / "labelled").glob("*.yaml"))
-        ),
-        Case("kustomize", kube.kubectl("kustomize", str(parts.HERE / "kustomize")), admission.RESTRICTED),
-    ]
 
 
 def provide_images(cases):
