@@ -1,5 +1,6 @@
 """An app in Python, started as `pyserver.py KIND ADDRESS`: HTTP by http.server, Starlette or Django, or gRPC by grpcio."""
 
+import asyncio
 import http.server
 import signal
 import sys
@@ -37,7 +38,7 @@ def serve_http(address):
 def serve_starlette(address):
     import uvicorn
     from starlette.applications import Starlette
-    from starlette.responses import Response
+    from starlette.responses import Response, StreamingResponse
     from starlette.routing import Route
 
     status = 200
@@ -47,11 +48,22 @@ def serve_starlette(address):
         status = 503
         return Response()
 
+    async def drain_streaming(_):
+        async def work():
+            nonlocal status
+            for _ in range(15):
+                yield b"a chunk\n"
+                await asyncio.sleep(0.1)  # where Starlette cancels it if the client has gone
+            status = 503
+
+        return StreamingResponse(work())
+
     async def ready(_):
         return Response(status_code=status)
 
     host, port = address.rsplit(":", 1)
-    app = Starlette(routes=[Route("/readyz", ready), Route("/drain/", drain, methods=["POST"])])
+    drains = Route("/drain/", drain, methods=["POST"]), Route("/drain-streaming", drain_streaming, methods=["POST"])
+    app = Starlette(routes=[Route("/readyz", ready), *drains])
     uvicorn.run(app, host=host, port=int(port))
 
 

@@ -90,6 +90,9 @@ def test_haproxy_over_a_unix_socket():
     row("post answered with 303, which is not followed", ["--post", "/drain-and-see-other"]),
     row("post to a route that ends in a slash, which 307 tells", ["--post", "/drain-below"]),
     row("get and post, in the order of the command line", ["--get", "/ready", "--post", "/drain"]),
+    row("post to a handler that streams, and gives up if the client has gone", ["--post", "/drain-streaming"]),
+    row("post to a handler that answers late, and gives up if the client has gone", ["--post", "/drain-late"]),
+    row("post answered with 503 the first time", ["--post", "/drain-if-asked-again"]),
 ])
 def test_go(arguments):
     address = f"127.0.0.1:{servers.port()}"
@@ -97,10 +100,14 @@ def test_go(arguments):
         drains(f"http://{address}", arguments)
 
 
-def test_starlette_sends_307_to_a_route_that_ends_in_a_slash():
+@pytest.mark.parametrize("path", [
+    row("307, to a route that ends in a slash", "/drain"),
+    row("a handler that streams, and is cancelled if the client has gone", "/drain-streaming"),
+])
+def test_starlette(path):
     address = f"127.0.0.1:{servers.port()}"
     with servers.python("starlette", address):
-        drains(f"http://{address}", ["--post", "/drain"])
+        drains(f"http://{address}", ["--post", path])
 
 
 def test_django_sends_301_to_a_route_that_ends_in_a_slash():

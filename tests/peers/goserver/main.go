@@ -70,6 +70,34 @@ func handler() http.Handler {
 		http.Redirect(w, r, "/drain", http.StatusFound)
 	})
 	mux.HandleFunc("POST /drain-below/", drain)
+	// These two work for a while first, and give up if the client has gone, as handlers do that pass the request's context on.
+	mux.HandleFunc("POST /drain-streaming", func(w http.ResponseWriter, r *http.Request) {
+		for range 15 {
+			io.WriteString(w, "a chunk\n")
+			w.(http.Flusher).Flush()
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-r.Context().Done():
+				return
+			}
+		}
+		drain(w, r)
+	})
+	mux.HandleFunc("POST /drain-late", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(1500 * time.Millisecond):
+			drain(w, r)
+		case <-r.Context().Done():
+		}
+	})
+	var seen atomic.Bool
+	mux.HandleFunc("POST /drain-if-asked-again", func(w http.ResponseWriter, r *http.Request) {
+		if seen.Swap(true) {
+			drain(w, r)
+		} else {
+			http.Error(w, "later", http.StatusServiceUnavailable)
+		}
+	})
 	mux.Handle("/to-ready", http.RedirectHandler("/ready", http.StatusFound))
 	mux.Handle("/to-down", http.RedirectHandler("/down", http.StatusMovedPermanently))
 	mux.Handle("/to-elsewhere", http.RedirectHandler("http://example.com/", http.StatusFound))
