@@ -12,8 +12,10 @@ from functools import partial
 from itertools import groupby
 
 import bounds
+import istio
 import kube
 import load
+import nginx
 import parts
 import rolling
 import router
@@ -26,6 +28,7 @@ MISSING_AT_MOST = 3  # pods that may be missing from the service before the next
 BEFORE = 2  # seconds of load
 STILL_ASKED = 0.5  # seconds: a pod whose last request came so near to its end was still in use
 
+SIDECAR_LINE = re.compile(r"\[pod/\S+/istio-proxy\] (\d{4}-\S+Z)\t")
 LAST_REQUEST_LINE = re.compile(r"\[pod/\S+\] last request (\S+)")
 
 NO_HOOK = rolling.NO_HOOK
@@ -61,6 +64,22 @@ ENVOY = Condition("Envoy, by health checks alone", router.envoy)
 ENVOY_NEW_CHECKS = Condition(
     "Envoy, by health checks alone, each on a new connection", partial(router.envoy, reuse_connection=False)
 )
+# nginx asks another pod where a request has failed, but not if that may do something twice.
+POSTS = ("POST ?takes=20ms",)
+INGRESS_NGINX = Condition("ingress-nginx", nginx.ingress_nginx, requests=POSTS)
+INGRESS_NGINX_GETS = Condition("ingress-nginx, requests that it may repeat", nginx.ingress_nginx)
+# Its reload closes what clients keep open, be there a request on its way or not: new connections show what pods do.
+RELOADED = {"requests": POSTS, "client": ("-keepalive=false", "-timeout=10s")}
+NGINX = Condition("nginx, reloaded for each change", nginx.reloaded, **RELOADED)
+NGINX_KEPT = Condition(
+    "nginx, reloaded for each change, connections to pods kept", partial(nginx.reloaded, keepalive=32), **RELOADED
+)
+NGINX_CLIENTS_KEPT = Condition(
+    "nginx, reloaded for each change, clients' connections kept", nginx.reloaded, requests=POSTS
+)
+ISTIO = Condition("Istio, native sidecars", istio.istio, inside=istio.INSIDE_CLIENT)
+ISTIO_OLD = Condition("Istio, sidecars of the old kind", istio.istio, inside=istio.INSIDE_CLIENT)
+NATIVE_SIDECARS = {ISTIO.name: True, ISTIO_OLD.name: False}  # whether the pods' sidecars are, where they have one
 
 
 def streams(lasts):
@@ -122,6 +141,19 @@ def table():
         Row(sleep(5), STREAMS, FAILURES),
         Row(UNTIL_IDLE, STREAMS, NONE),
         Row(UNTIL_IDLE, LONG_STREAMS, FAILURES),
+        *usual(INGRESS_NGINX, FAILURES, FAILURES, CHANCE, NONE, NONE, NONE, NONE),
+        Row(NO_HOOK, INGRESS_NGINX_GETS, CHANCE),
+        Row(UNTIL_IDLE, INGRESS_NGINX_GETS, NONE),
+        *usual(NGINX, CHANCE, NONE, NONE, NONE, NONE, NONE, NONE),
+        Row(POST_UNTIL_UNREADY_MIN_2S, NGINX, NONE),
+        Row(NO_HOOK, NGINX_KEPT, CHANCE),
+        Row(sleep(5), NGINX_KEPT, NONE),
+        Row(UNTIL_IDLE, NGINX_KEPT, NONE),
+        # What a reload cuts off, no hook can save.
+        Row(sleep(5), NGINX_CLIENTS_KEPT, CHANCE),
+        Row(UNTIL_IDLE, NGINX_CLIENTS_KEPT, CHANCE),
+        *usual(ISTIO, CHANCE, CHANCE, CHANCE, NONE, NONE, NONE, NONE),
+        *usual(ISTIO_OLD, CHANCE, CHANCE, CHANCE, CHANCE, NONE, NONE, NONE),
         *usual(TRAEFIK, FAILURES, CHANCE, CHANCE, NONE, NONE, NONE, NONE),
         *usual(SKIPPER, FAILURES, FAILURES, FAILURES, NONE, NONE, NONE, NONE),
         # Later than the 5 s of --min: what cannot see requests must be told.
@@ -177,10 +209,11 @@ class Kept:
 
 @dataclasses.dataclass
 class Pod:
-    """Seconds from the pod's deletion to its last request, if one came, and to its SIGTERM."""
+    """Seconds from the pod's deletion to its last request, to its SIGTERM, and to the last words of its sidecar."""
 
     last: float | None
     sigterm: float
+    sidecar: float | None = None
 
     @property
     def was_still_asked(self):
@@ -216,7 +249,7 @@ def measure_all(rows, kept, watch):
                     delete_pods()
                     deploy(row)
                     wait_for_pods(watch, PODS)
-                load.wait_until_routed(url)
+                load.wait_until_routed(url, row.condition.inside)
                 pods_are_of = following
                 result, pods = measure(row, following, url, watch)
                 kept.add(row, result, pods)
@@ -237,7 +270,7 @@ def measure(row, following, url, watch):
     parts.run("conntrack", "--flush", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     condition = row.condition
     with contextlib.ExitStack() as at_the_end:
-        traffic = condition.sends(url, condition.rate, condition.requests, condition.client)
+        traffic = condition.sends(url, condition.rate, condition.requests, condition.client, condition.inside)
         at_the_end.callback(traffic.kill)
         began = time.monotonic() + BEFORE
         for number, name in enumerate(old):
@@ -255,7 +288,8 @@ def measure(row, following, url, watch):
         deleted = deletions[rolling.NAMESPACE, name]
         sigterm = kube.sigterms(lines)["app"] - deleted
         last = [kube.timestamp(match[1]) - deleted for match in map(LAST_REQUEST_LINE.match, lines) if match]
-        pods.append(Pod(last=round(last[0], 3) if last else None, sigterm=round(sigterm, 3)))
+        sidecar = [kube.timestamp(match[1]) - deleted for match in map(SIDECAR_LINE.match, lines) if match]
+        pods.append(Pod(*(round(when[-1], 3) if when else None for when in (last, [sigterm], sidecar))))
         least = bounds.shortest_drain(pod, pod["spec"]["containers"][0])
         if sigterm < least:
             row.problems.append(f"SIGTERM after {sigterm:.1f} s, before {least} s")
@@ -269,7 +303,9 @@ def told(pods):
 
 def deploy(row):
     """Make the pods that come from now on this row's, whatever those look like that are there."""
-    kube.apply(json.dumps(replica_set(row)), rolling.NAMESPACE)
+    manifest = replica_set(row)
+    native = NATIVE_SIDECARS.get(row.condition.name)
+    kube.apply(json.dumps(manifest) if native is None else istio.injected(manifest, native), rolling.NAMESPACE)
 
 
 def wait_for_pods(watch, least):

@@ -73,6 +73,14 @@ def report_routers(rows, kept, picture_file):
     print_cells("---", *("---:",) * 3)
     for router, pods in lateness.outlived(measured).items():
         print_cells(router, str(len(pods)), *last_requests(pods))
+    print()
+    print_cells("router", "preStop", "SIGTERM of the app: median", "end of the sidecar: median")
+    print_cells("---", "---", *("---:",) * 2)
+    for row, result in measured:
+        ends = [pod.sidecar for pod in result.pods if pod.sidecar is not None]
+        if ends:
+            medians = (f"{statistics.median(times):.1f}" for times in ([pod.sigterm for pod in result.pods], ends))
+            print_cells(row.condition.name, f"`{row.hook.name}`" if row.hook.is_ours else row.hook.name, *medians)
     covered = [result for row, result in measured if row.expected == NONE]
     failed, requests = sum(result.failed for result in covered), sum(result.requests for result in covered)
     print(f"\nOf the {requests:,} requests in rows where none may fail, {failed:,} failed.\n")

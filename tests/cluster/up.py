@@ -117,8 +117,10 @@ def build_image(name, files, entrypoint):
         archive = f"{folder}/image.tar"
         storage = ("--storage-driver=vfs", f"--root={WORK}/buildah", f"--runroot={WORK}/buildah-run")
         for file, source in files.items():
-            shutil.copy(source, f"{folder}/{file}")
-        containerfile = f"FROM scratch\nCOPY {' '.join(files)} /\nUSER 65532:65532\nENTRYPOINT {json.dumps(entrypoint)}\n"
+            target = pathlib.Path(folder, "root", file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+        containerfile = f"FROM scratch\nCOPY root /\nUSER 65532:65532\nENTRYPOINT {json.dumps(entrypoint)}\n"
         parts.run(
             *("buildah", *storage, "build", "--quiet", "--file=-", f"--tag={name}", folder),
             input=containerfile.encode(),
