@@ -31,9 +31,6 @@ class Connection:
         self.reader, self.writer = await asyncio.open_connection(host, port)
         self.is_open = True
 
-    async def ask(self, slow=False):
-        raise NotImplementedError
-
     async def close(self):
         if self.is_open and self.load == ASKS:
             self.writer.write(self.GOODBYE)
@@ -264,7 +261,8 @@ class Load:
             connection = self.make()
             await self.request(connection)
             if connection.is_open:
-                await connection.close()
+                with contextlib.suppress(OSError):
+                    await connection.close()
 
         print("ready", flush=True)
         begin, running = time.monotonic(), []

@@ -2,13 +2,13 @@
 
 import dataclasses
 
+PORT = 8080  # that clients talk to
 # What a drain makes of a load.
 SEEN = "seen"  # it lasts as long as the load does
 LATER = "later"  # it lasts up to 5 s longer
 UNSEEN = "not seen"  # it calls the port idle before the load has ended
 CHANCE = "by chance"  # seen or not seen, another time the other way
 HELD = "held"  # it lasts for DURATION
-
 
 # A client that closes first takes the trace with it, unless the server closes after every answer.
 KEEPS = {"kept": SEEN, "asks": SEEN, "old": SEEN, "closes": UNSEEN, "slow": SEEN, "silent": SEEN}
@@ -24,10 +24,9 @@ class Server:
     command: str
     files: dict = dataclasses.field(default_factory=dict)
     beside: str = ""  # a second process of the pod's
-    router: str = ""  # a process outside the pod, at port 8080, which the clients talk to
+    router: str = ""  # a process outside the pod, which the clients talk to at the same port
     protocol: str = "http"
-    port: int = 8080  # that clients talk to
-    watched: int = 0  # the port, where it is another
+    watched: int = PORT  # the port of the drain
     loads: dict = dataclasses.field(default_factory=lambda: KEEPS)  # what is made of each; None where there is no such load
     is_short: bool = False  # whether it is a row of the short form
 
@@ -44,7 +43,7 @@ NGINX = "exec nginx -e stderr -p $HOME -c nginx.conf -g 'daemon off; user root;'
 APACHE = "exec apache2 -D FOREGROUND -f $HOME/apache.conf -C 'LoadModule mpm_{0}_module /usr/lib/apache2/modules/mod_mpm_{0}.so'"
 
 
-def nginx(server, listen=8080):
+def nginx(server):
     return {
         "nginx.conf": f"""
 pid nginx.pid;
@@ -54,7 +53,7 @@ http {{
     client_body_temp_path body;
     proxy_temp_path proxy;
     fastcgi_temp_path fastcgi;
-    server {{ listen {listen}; {server} }}
+    server {{ listen 8080; {server} }}
 }}
 """
     }

@@ -13,12 +13,13 @@ import isolation
 import pytest
 from program import Drain
 from room import row
-from servers import CHANCE, HELD, LATER, SERVERS, UNSEEN
+from servers import CHANCE, HELD, LATER, PORT, SERVERS, UNSEEN
 
 POD, OUTSIDE = "192.0.2.1", "192.0.2.2"  # addresses for documentation (RFC 5737): nothing real has them
 DURATION = 25  # seconds; more than any load, and what may come after it
 MIN = 5  # the program's own default
 LATE = 7  # the most seconds that a drain may outlast its load
+SILENCE = 5  # seconds of it that all but the silent clients need first
 LATER_BY = 5  # seconds more, where a row says so
 
 
@@ -30,22 +31,23 @@ LATER_BY = 5  # seconds more, where a row says so
 ])
 def test_drain(server, load, tmp_path, record_property):
     expected = server.loads[load]
-    hook, client = measure(server, load, tmp_path, "--until-idle", server.watched or server.port, DURATION)
+    hook, client = measure(server, load, tmp_path, "--until-idle", server.watched, DURATION)
     lasted, failed = client["ended"] - hook.start, client["failed"]
     record_property("measured", (server.name, load, expected, hook.said))
     what = f"the load lasted {lasted:.1f} s, {failed} requests failed\n{client['logs']}\n{hook}"
-    late = LATER_BY if expected == LATER else 0
+    # A check takes a millisecond. Where one has timed out, the machine is too busy for an upper bound.
+    late = DURATION if "timed out" in hook.log else LATE + LATER_BY * (expected == LATER)
     if expected == HELD:
         assert "in full" in hook.log, what
     elif expected == UNSEEN:
         idle = re.search(r"is idle .* at ([\d.]+)s", hook.log)
         assert idle and float(idle[1]) < lasted, what
     elif expected == CHANCE:
-        assert MIN <= hook.said <= lasted + LATE, what
+        assert MIN <= hook.said <= lasted + late, what
     elif load == "silent":
-        assert MIN <= hook.said <= MIN + 3 + late, what
+        assert MIN <= hook.said <= MIN + late - SILENCE, what
     else:
-        assert lasted <= hook.said <= lasted + LATE + late, what
+        assert lasted <= hook.said <= lasted + late, what
     if failed and expected not in (UNSEEN, CHANCE):
         _, slept = measure(server, load, tmp_path, DURATION, program="sleep")
         assert failed <= slept["failed"], f"{slept['failed']} failed with a plain sleep of {DURATION} s\n{what}"
@@ -65,7 +67,7 @@ def measure(server, load, folder, *hook, **options):
         if server.router:
             stack.enter_context(running(server.router, home, outside))
         host = "127.0.0.1" if server.router else POD
-        command = f"exec $PYTHON -B $HERE/client.py {server.protocol} {host} {server.port} {load}"
+        command = f"exec $PYTHON -B $HERE/client.py {server.protocol} {host} {PORT} {load}"
         client = stack.enter_context(running(command, home, outside, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         assert client.stdout.readline() == "ready\n", logs(home)
         with Drain(*hook, **options) as drain:
