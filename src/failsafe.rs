@@ -2,10 +2,10 @@
 //! sleeps for what is left of the drain, since a bug must not cut the drain short. A signal ends it at once. The kernel ends it if
 //! it hangs.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::CString;
 use std::fmt;
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::drain::DEFAULT_MIN;
@@ -26,27 +26,24 @@ const ENDINGS: [(i32, &str); 4] =
 /// The signals that have a handler.
 pub const HANDLED: [i32; 5] = [sys::SIGHUP, sys::SIGINT, sys::SIGQUIT, sys::SIGTERM, sys::SIGABRT];
 
-/// The path of the file that [`remove_at_end`] was given; null if there is none, or none any more.
-static UNFINISHED: AtomicPtr<c_char> = AtomicPtr::new(null_mut());
+/// The path of the file that [`remove_at_end`] was given, and whether it is still to be removed.
+static FILE: OnceLock<CString> = OnceLock::new();
+static UNFINISHED: AtomicBool = AtomicBool::new(false);
 
 /// Starts the clock of the drain, and sets what signals and panics do.
 ///
 /// A log that cannot be written would end the program by SIGPIPE or SIGXFSZ, or stop it by SIGTTOU, so these are ignored.
 /// While SIGCHLD is ignored, the processes that PID 1 inherits leave no zombies: wait(2). A SIGALRM that our parent has left behind,
 /// blocked or with a timer, says nothing.
-#[allow(unsafe_code)]
 pub fn arm() {
     elapsed();
     for number in [sys::SIGPIPE, sys::SIGTTOU, sys::SIGXFSZ, sys::SIGCHLD, sys::SIGALRM] {
         sys::ignore(number);
     }
-    // SAFETY: the handlers log, sleep, unlink a file and exit. None of that allocates or takes a lock.
-    unsafe {
-        for (number, _) in &ENDINGS {
-            sys::handle(*number, end);
-        }
-        sys::handle(sys::SIGABRT, aborted);
+    for (number, _) in &ENDINGS {
+        sys::set_signal_safe_handler(*number, end);
     }
+    sys::set_signal_safe_handler(sys::SIGABRT, aborted);
     // Our parent may have blocked them, and execve(2) keeps them blocked.
     sys::unblock(&HANDLED);
     std::panic::set_hook(Box::new(|panic| sleep_out(format_args!("a bug, please report it: {panic}"))));
@@ -74,25 +71,25 @@ pub fn end_if_it_hangs() {
 
 /// Removes this file if a signal or a bug ends the program before [`keep_file`] is called. Works for one file only.
 pub fn remove_at_end(path: CString) {
-    UNFINISHED.store(path.into_raw(), Ordering::Relaxed);
+    UNFINISHED.store(FILE.set(path).is_ok(), Ordering::Relaxed);
 }
 
 /// Keeps the file that [`remove_at_end`] was given.
 pub fn keep_file() {
-    UNFINISHED.store(null_mut(), Ordering::Relaxed);
+    UNFINISHED.store(false, Ordering::Relaxed);
 }
 
 /// Removes the file that [`remove_at_end`] was given, unless it is to be kept. May be called from a signal handler.
-#[allow(unsafe_code)]
 pub fn remove_unfinished() {
-    let path = UNFINISHED.swap(null_mut(), Ordering::Relaxed);
-    if !path.is_null() {
-        // SAFETY: it comes from `CString::into_raw`, and nothing frees it.
-        sys::unlink(unsafe { CStr::from_ptr(path) });
+    if UNFINISHED.swap(false, Ordering::Relaxed)
+        && let Some(path) = FILE.get()
+    {
+        sys::unlink(path);
     }
 }
 
-/// Ends the program by a signal.
+/// Ends the program by a signal. This and the next function log, sleep, unlink a file and exit. None of that allocates or takes a
+/// lock.
 extern "C" fn end(number: i32) {
     for (ending, name) in &ENDINGS {
         if number == *ending {

@@ -1,7 +1,7 @@
 //! `--install PATH`: copies this program, from an init container to a volume that the app's container shares.
 
 use std::ffi::{CStr, CString, OsStr};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt;
@@ -35,13 +35,9 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
         Ok(created) => created,
         Err(error) => return failed("cannot create a file there", error),
     };
-    let not_run = |error| {
-        failed("cannot run the copy, is it mounted noexec?", error);
-        exit::NOT_RUN
-    };
     let filled = fill(file).map_err(|error| ("cannot copy /proc/self/exe there", error));
-    let tried =
-        filled.and_then(|()| try_out(&copy, arguments, &not_run).map_err(|error| ("cannot run the copy", error)));
+    let why = format_args!("cannot install to '{shown}': cannot run the copy, is it mounted noexec?");
+    let tried = filled.and_then(|()| try_out(&copy, arguments, why).map_err(|error| ("cannot run the copy", error)));
     let status = match tried {
         Ok(exit::OK) => match put_in_place(&copy, &target) {
             Ok(()) => {
@@ -70,8 +66,8 @@ fn target(path: &[u8]) -> Vec<u8> {
     if slash.is_empty() || !path.is_empty() && opens() { [&folder, NAME.as_bytes()].concat() } else { path.to_vec() }
 }
 
-/// Creates a file in the target's directory. Its name is the first that is free: every init container is PID 1, so that the
-/// number of the process would not tell them apart, and what a killed run has left behind may be in use.
+/// Creates a file in the target's directory. Its name is the first that is free: every init container is PID 1, so the number of
+/// the process would not tell them apart, and what a killed run has left behind may be in use.
 fn create_beside(target: &[u8]) -> Result<(CString, File), Errno> {
     let name_at = target.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let mut number = 0_u32;
@@ -116,11 +112,10 @@ fn put_in_place(copy: &CStr, target: &[u8]) -> Result<(), Errno> {
     Ok(renamed?)
 }
 
-/// Runs the copy on the same command line with `--check`, which then installs nothing.
-#[allow(unsafe_code)]
-fn try_out(copy: &CStr, arguments: &[&[u8]], not_run: &dyn Fn(Errno) -> i32) -> Result<i32, Errno> {
+/// Runs the copy on the same command line with `--check`, which then installs nothing. If it cannot be run, the log says
+/// `failed`.
+fn try_out(copy: &CStr, arguments: &[&[u8]], failed: fmt::Arguments) -> Result<i32, Errno> {
     let mut argv = vec![copy.to_bytes(), Opt::Check.name().as_bytes()];
     argv.extend_from_slice(arguments);
-    // SAFETY: this program starts no thread.
-    unsafe { process::run_program(&argv, not_run) }
+    process::run_program(&argv, failed, exit::NOT_RUN)
 }

@@ -7,7 +7,7 @@
 //! 2. [`drain`]: the rules, as a state machine in virtual time. [`run`] drives it with the real clock, and writes the log.
 //! 3. [`watch`]: what can be watched, one file and one match arm each.
 //! 4. [`http`], [`grpc`]: the protocols, judged from bytes. [`net`]: URLs, connections, the kernel's list of connections.
-//! 5. [`os`]: system calls, child processes, clock, log, memory. [`failsafe`]: what happens after a bug or a signal.
+//! 5. [`os`]: system calls, the one child process, clock, log, memory. [`failsafe`]: what happens after a bug or a signal.
 //! 6. Beside the drain: [`install`] copies the program, [`exit`] has every exit status, [`text`] reads and shows bytes, numbers
 //!    and durations.
 //!

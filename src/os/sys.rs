@@ -418,11 +418,8 @@ fn mask(how: c_int, signals: &[i32]) {
     }
 }
 
-/// Calls `handler` when the signal comes.
-///
-/// # Safety
-/// `handler` must do only what signal-safety(7) allows.
-pub unsafe fn handle(number: i32, handler: extern "C" fn(c_int)) {
-    // SAFETY: the handler is a function that lasts as long as the process, and the caller promises the rest.
+/// Calls `handler` when the signal comes. It must do only what signal-safety(7) allows.
+pub fn set_signal_safe_handler(number: i32, handler: extern "C" fn(c_int)) {
+    // SAFETY: the handler is a function that lasts as long as the process, and the caller keeps the promise of the name.
     unsafe { signal(number, handler as usize) };
 }
