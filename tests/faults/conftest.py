@@ -5,6 +5,7 @@ from room import Room
 
 ROOM = Room(
     packages={
+        "bindfs": "bindfs",
         "chroot": "coreutils",
         "ip": "iproute2",
         "prlimit": "util-linux",

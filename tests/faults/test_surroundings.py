@@ -233,7 +233,7 @@ def test_as_few_descriptors_as_there_can_be():
 
 
 def test_seccomp_refuses_all_but_the_calls_that_are_known_to_be_made():
-    known = ",".join(ERRORS.keys() | CANNOT_FAIL | {"prctl"})  # the child's
+    known = ",".join(ERRORS.keys() | CANNOT_FAIL)
     with_seccomp = (sys.executable, pathlib.Path(__file__).parent / "with_seccomp.py")
     line = ("--until-idle=1", "--until-unready=unix:/nowhere", f"--log-file={free_path()}")
     watches(*line, through=(*with_seccomp, known)).expect("is idle", "is unready", "is ready", at_least=0.3)
