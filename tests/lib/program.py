@@ -73,7 +73,8 @@ class Drain:
     def end(self, within=MOST_SECONDS):
         """Wait for its end."""
         if self.status is None:
-            self._observe(within)
+            if self.process.poll() is None:
+                self._observe(within)
             self.took = time.monotonic() - self.start
             self.status = self.process.wait()
             self.reader.join(5)  # what it has left behind, a row may want to find

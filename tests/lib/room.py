@@ -34,8 +34,6 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 
-import pytest
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "drain-sleep"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -53,6 +51,8 @@ class Room:
 
 def row(name, *values, **options):
     """A row of `parametrize`. Its name's words are joined by hyphens, so that -k takes it."""
+    import pytest  # which tests/bench does without
+
     return pytest.param(*values, id=slug(name), **options)
 
 
