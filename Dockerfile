@@ -1,7 +1,7 @@
 # The image that other images copy from, or mount: FROM scratch, one file. For linux/amd64 and linux/arm64,
 # and as well for linux/386, linux/arm/v7, linux/ppc64le and linux/riscv64:
 #
-#     docker build --platform linux/amd64,linux/arm64 --tag example.com/drain-sleep:1 .
+#     docker build --platform linux/amd64,linux/arm64 --tag example.com/drain-sleep:1 --push .
 #
 # It is cross-compiled, so no emulator is needed.
 

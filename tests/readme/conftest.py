@@ -1,3 +1,3 @@
 from room import Room
 
-ROOM = Room(needs_program=False)  # the README builds it
+ROOM = Room()

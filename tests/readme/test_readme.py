@@ -1,18 +1,15 @@
-"""Follows the README as a new user would: runs its shell blocks, in their order, in a fresh clone of the last commit, and
-finds its other blocks in the examples, which tests/examples applies and tests/container runs."""
+"""Follows the README as a new user would, block by block: what is for the shell runs in a fresh clone of the last commit, a command
+that is shown with its output has that output, and the rest stands in the examples, which tests/examples judges and tests/cluster
+and tests/container run."""
 
+import os
 import re
 
 import pytest
 from room import ROOT, row, run
 
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-EXAMPLES = [path.read_text() for path in (ROOT / "examples").rglob("*.yaml")]
-
-
-def blocks(in_shell):
-    """Each is named by its first line."""
-    return [row(block.split("\n")[0], block) for language, block in BLOCKS if (language == "sh") == in_shell]
+EXAMPLES = [path.read_text() for path in [ROOT / "Dockerfile", *sorted((ROOT / "examples").rglob("*.*"))] if path.is_file()]
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +19,17 @@ def clone(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("block", blocks(in_shell=True))
-def test_runs(clone, block):
-    run("bash", "-euo", "pipefail", "-c", block, cwd=clone)
-
-
-@pytest.mark.parametrize("block", blocks(in_shell=False))
-def test_stands_in_an_example(block):
-    """Every line of the block stands in one example, be it in a comment."""
-    lines = [" ".join(line.split()).removeprefix("- ") for line in block.splitlines() if line.strip()]
-    assert any(all(line in " ".join(example.split()) for line in lines) for example in EXAMPLES)
+@pytest.mark.parametrize("language, block", [row(block.split("\n")[0], language, block) for language, block in BLOCKS])
+def test_block(clone, language, block):
+    if language == "sh":
+        run("bash", "-euo", "pipefail", "-c", block, cwd=clone)
+    elif block.startswith("$ "):
+        command, output = block.removeprefix("$ ").split("\n", 1)
+        shell = 'drain-sleep() { "$DRAIN_SLEEP" "$@"; }; ' + command + " 2>&1"
+        assert run("bash", "-c", shell, env=os.environ, check=False).stdout == output
+    elif block.startswith("drain-sleep: "):  # a log, whose plan `cargo test` compares with the hook's command
+        assert all(line.startswith("drain-sleep: ") for line in block.splitlines())
+    else:
+        # Every line of the block stands in one example, be it in a comment.
+        lines = [" ".join(line.split()).removeprefix("- ") for line in block.splitlines() if line.strip()]
+        assert any(all(line in " ".join(example.split()) for line in lines) for example in EXAMPLES)
