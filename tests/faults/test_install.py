@@ -5,6 +5,7 @@ import contextlib
 import functools
 import os
 import pathlib
+import random
 import re
 import time
 
@@ -56,7 +57,7 @@ def test_while_another_process_puts_links_in_its_way_again_and_again(tmp_path):
                 os.replace(link, tmp_path / name)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(tmp_path / name)
-            time.sleep(0.002)  # or nothing ever comes through
+            time.sleep(random.uniform(0, 0.1))  # or nothing ever comes through
 
     with again_and_again(interfere):
         for _ in range(30):
