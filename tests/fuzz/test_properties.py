@@ -24,7 +24,7 @@ def test_holds(name, tmp_path, pytestconfig):
         data = re.sub(rb"\\x(..)", lambda escape: bytes([int(escape[1], 16)]), line)
         (kept / str(number)).write_bytes(data)
     said = fuzz(name, tmp_path, pytestconfig.option.seconds, found, kept)
-    assert int(re.search(r"number_of_executed_units: (\d+)", said)[1]) > 1000
+    assert re.search(r"number_of_executed_units: [1-9]", said)
     if pytestconfig.option.keep:
         fuzzer(name, tmp_path, *MERGE, kept, found)
         inputs = sorted((file.read_bytes() for file in kept.iterdir()), key=lambda data: (len(data), data))
