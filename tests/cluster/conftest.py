@@ -1,13 +1,18 @@
 """A real Kubernetes of one node, whose pods are drained; see README.md."""
 
+import collections
 import os
 import pathlib
 
+import istio
+import lateness
+import nginx
 import parts
 import picture
 import pytest
 import report
 import room
+import router
 import up
 
 
@@ -18,26 +23,55 @@ def build():
         os.environ["DRAIN_SLEEP_EXAMPLES"] = str(room.TARGET / "x86_64-unknown-linux-musl/release/examples")
 
 
+def build_routers():
+    os.environ["DRAIN_SLEEP_APP"] = str(parts.install())
+    router.install()
+    nginx.install()
+    istio.install()
+
+
 ROOM = room.Room(build=build, isolated=True)
+KEPT = pathlib.Path(__file__).with_name("routers.jsonl")
 
 
 def pytest_addoption(parser):
     parser.addoption("--short", action="store_true", help="all but most of the rolling restarts")
-    parser.addoption("--picture", type=pathlib.Path, metavar="FILE", help="write the rolling restarts as an SVG to FILE")
+    parser.addoption("--picture", type=pathlib.Path, metavar="FILE", help="write what was measured as an SVG to FILE")
+    parser.addoption("--routers", action="store_true", help="measure how late routers are, and nothing else")
+    parser.addoption("--missing", action="store_true", help="of the routers, measure what was not measured yet")
+    parser.addoption("--kept", action="store_true", help="of the routers, measure nothing: judge and tell what was measured")
+    parser.addoption("--results", type=pathlib.Path, metavar="FILE", default=KEPT, help="where that is kept (%(default)s)")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: not in the short form")
+    if config.option.kept:
+        ROOM.build, ROOM.isolated, ROOM.needs_program = lambda: None, False, False
+    elif config.option.routers:
+        ROOM.build = build_routers
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.option.short:
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
+    measured = collections.Counter()
+
+    def is_wanted(item):
+        if item.path.name != "test_routers.py":
+            return not config.option.routers and not (config.option.short and item.get_closest_marker("long"))
+        if not config.option.routers:
+            return False
+        row = item.callspec.params["row"]
+        measured[row.key] += 1
+        return not config.option.missing or measured[row.key] <= lateness.Kept(config.option.results).lacks(row)
+
+    wanted = [item for item in items if is_wanted(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    items[:] = wanted
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cluster():
+def cluster(request):
+    if request.config.option.kept:
+        return
     try:
         up.up(os.environ["DRAIN_SLEEP_CGROUP"], os.environ["DRAIN_SLEEP"], os.environ["DRAIN_SLEEP_APP"])
     except BaseException:
@@ -46,8 +80,10 @@ def cluster():
 
 
 def pytest_terminal_summary(config):
-    if report.restarts:
-        print()
+    print()
+    if config.option.routers:
+        report.print_routers(lateness.Kept(config.option.results), config.option.picture)
+    elif report.restarts:
         report.print_restarts()
         if config.option.picture:
             config.option.picture.write_text(picture.svg(report.restarts))

@@ -9,7 +9,6 @@ import re
 import subprocess
 import time
 from functools import partial
-from itertools import groupby
 
 import bounds
 import istio
@@ -77,9 +76,15 @@ NGINX_KEPT = Condition(
 NGINX_CLIENTS_KEPT = Condition(
     "nginx, reloaded for each change, clients' connections kept", nginx.reloaded, requests=POSTS
 )
+SOME_SLOW = {"requests": ("GET ?takes=20ms",) * 99 + ("GET ?takes=9s",), "settle": 10}
 ISTIO = Condition("Istio, native sidecars", istio.istio, inside=istio.INSIDE_CLIENT)
-ISTIO_OLD = Condition("Istio, sidecars of the old kind", istio.istio, inside=istio.INSIDE_CLIENT)
-NATIVE_SIDECARS = {ISTIO.name: True, ISTIO_OLD.name: False}  # whether the pods' sidecars are, where they have one
+ISTIO_SLOW = Condition(f"{ISTIO.name}, one request in a hundred takes 9 s", ISTIO.router, inside=ISTIO.inside, **SOME_SLOW)
+ISTIO_OLD = Condition("Istio, sidecars of the old kind", ISTIO.router, inside=ISTIO.inside)
+ISTIO_OLD_SLOW = Condition(
+    f"{ISTIO_OLD.name}, one request in a hundred takes 9 s", ISTIO.router, inside=ISTIO.inside, **SOME_SLOW
+)
+# Whether the pods' sidecars are native, where they have one.
+NATIVE_SIDECARS = {ISTIO.name: True, ISTIO_SLOW.name: True, ISTIO_OLD.name: False, ISTIO_OLD_SLOW.name: False}
 
 
 def streams(lasts):
@@ -97,10 +102,9 @@ class Row:
     condition: Condition
     expected: str
     times: int = 1
-    problems: list = dataclasses.field(default_factory=list)
 
     @property
-    def label(self):
+    def name(self):
         return f"{self.hook.name}, {self.condition.name}"
 
     @property
@@ -153,7 +157,10 @@ def table():
         Row(sleep(5), NGINX_CLIENTS_KEPT, CHANCE),
         Row(UNTIL_IDLE, NGINX_CLIENTS_KEPT, CHANCE),
         *usual(ISTIO, CHANCE, CHANCE, CHANCE, NONE, NONE, NONE, NONE),
+        Row(UNTIL_IDLE, ISTIO_SLOW, NONE),
         *usual(ISTIO_OLD, CHANCE, CHANCE, CHANCE, CHANCE, NONE, NONE, NONE),
+        # Envoy ends five seconds after the deletion, whatever the hook of the app does.
+        Row(UNTIL_IDLE, ISTIO_OLD_SLOW, FAILURES),
         *usual(TRAEFIK, FAILURES, CHANCE, CHANCE, NONE, NONE, NONE, NONE),
         *usual(SKIPPER, FAILURES, FAILURES, FAILURES, NONE, NONE, NONE, NONE),
         # Later than the 5 s of --min: what cannot see requests must be told.
@@ -168,7 +175,7 @@ def table():
 
 
 class Kept:
-    """What was measured, one line of JSON for each time: what comes later adds to it."""
+    """What was measured, one line of JSON for each time: what comes later adds to it, and to measure anew is to remove lines."""
 
     def __init__(self, path):
         self.path = path
@@ -228,39 +235,8 @@ class Measured:
     pods: list
 
 
-def run(rows, kept):
-    """Measure the rows, and keep what comes of each at once."""
-    kube.kubectl("create", "namespace", rolling.NAMESPACE)
-    objects = [rolling.service(), rolling.ingress()]
-    kube.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}), rolling.NAMESPACE)
-    watch = kube.Watch()
-    for condition, group in groupby(rows, key=lambda row: row.condition.name):
-        measure_all(list(group), kept, watch)
-    delete_pods()
-
-
-def measure_all(rows, kept, watch):
-    """Measure rows behind one router. The pods that replace those of a row are the next row's."""
-    pods_are_of = None
-    with rows[0].condition.router() as url:
-        for row, following in zip(rows, [*rows[1:], None]):
-            try:
-                if pods_are_of is not row:
-                    delete_pods()
-                    deploy(row)
-                    wait_for_pods(watch, PODS)
-                load.wait_until_routed(url, row.condition.inside)
-                pods_are_of = following
-                result, pods = measure(row, following, url, watch)
-                kept.add(row, result, pods)
-                parts.say(f"{row.label}: {result.failed} of {result.requests} failed, {told(pods)}")
-            except (RuntimeError, TimeoutError, LookupError) as error:
-                pods_are_of = None
-                row.problems.append(f"{type(error).__name__}: {error}")
-                parts.say(f"{row.label}: {error}")
-
-
 def measure(row, following, url, watch):
+    """Delete the pods under load. Returns what became of the requests, the pods, and which of them got SIGTERM too early."""
     old = {pod["metadata"]["name"]: pod for pod in kube.pods(rolling.NAMESPACE)}
     with concurrent.futures.ThreadPoolExecutor() as pool:
         logs = dict(zip(old, pool.map(lambda name: kube.Log(name, rolling.NAMESPACE), old)))
@@ -282,7 +258,7 @@ def measure(row, following, url, watch):
         time.sleep(condition.settle)
         result = traffic.stop()
     deletions = kube.deletions()
-    pods = []
+    pods, early = [], []
     for name, pod in old.items():
         lines = logs[name].lines()
         deleted = deletions[rolling.NAMESPACE, name]
@@ -292,8 +268,8 @@ def measure(row, following, url, watch):
         pods.append(Pod(*(round(when[-1], 3) if when else None for when in (last, [sigterm], sidecar))))
         least = bounds.shortest_drain(pod, pod["spec"]["containers"][0])
         if sigterm < least:
-            row.problems.append(f"SIGTERM after {sigterm:.1f} s, before {least} s")
-    return result, pods
+            early.append(f"SIGTERM after {sigterm:.1f} s, before {least} s")
+    return result, pods, early
 
 
 def told(pods):
@@ -331,13 +307,6 @@ def replica_set(row):
     deployment = rolling.deployment(row)
     spec = {key: deployment["spec"][key] for key in ("selector", "template")} | {"replicas": PODS}
     return deployment | {"kind": "ReplicaSet", "spec": spec}
-
-
-def judge(row, measured):
-    if row.expected == NONE and measured.failed:
-        row.problems.append(f"{measured.failed} failed")
-    if row.expected == FAILURES and not measured.failed:
-        row.problems.append("no request failed: the load does not show what it should")
 
 
 def outlived(measured):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 import signal
+import socket
 import threading
 import urllib.request
 
@@ -80,6 +81,12 @@ def ingress_nginx():
     folders = (root_of_ingress_nginx() / "etc", up.WORK / "ingress-nginx/work")
     with router.running(*isolated, *folders, *command, **environment):
         yield router.URL
+    up.wait_until("nginx has ended, too", lambda: not is_listening(router.ADDRESS, router.PORT))
+
+
+def is_listening(address, port):
+    with socket.socket() as client:
+        return not client.connect_ex((address, port))
 
 
 PREPARE = """

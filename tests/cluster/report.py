@@ -48,11 +48,9 @@ def print_restarts():
     print(f"\nOf the {requests:,} requests in rows where none may fail, {failed:,} failed.")
 
 
-def report_routers(rows, kept, picture_file):
-    """Print all that is kept of the rows, and return the exit status."""
-    measured = [(row, result) for row in rows if (result := kept.of(row))]
-    for row, result in measured:
-        lateness.judge(row, result)
+def print_routers(kept, picture_file):
+    """Print all that is kept of the routers, and draw it."""
+    measured = [(row, result) for row in lateness.table() if (result := kept.of(row))]
     print()
     seconds, last = ("seconds per pod: median", "most"), ("last request: median", "most")
     print_cells("router", "preStop", "failed", "requests", *seconds, *last)
@@ -83,17 +81,10 @@ def report_routers(rows, kept, picture_file):
             print_cells(row.condition.name, f"`{row.hook.name}`" if row.hook.is_ours else row.hook.name, *medians)
     covered = [result for row, result in measured if row.expected == NONE]
     failed, requests = sum(result.failed for result in covered), sum(result.requests for result in covered)
-    print(f"\nOf the {requests:,} requests in rows where none may fail, {failed:,} failed.\n")
+    print(f"\nOf the {requests:,} requests in rows where none may fail, {failed:,} failed.")
     if picture_file:
         enough = {name: pods for name, pods in lateness.outlived(measured).items() if len(pods) >= PODS_IN_PICTURE}
         picture_file.write_text(picture.lateness_svg(enough))
-    for row in rows:
-        for problem in row.problems:
-            print(f"FAILED {row.label}: {problem}")
-    broken = sum(bool(row.problems) for row in rows)
-    passed = sum(not row.problems for row, _ in measured)
-    print(f"{len(rows) - passed - broken} not measured\n{passed} passed, {broken} failed", flush=True)
-    return 1 if broken or not passed else 0
 
 
 def last_requests(pods):
