@@ -8,7 +8,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import traceback
 
 PREFIX = "drain-sleep-test-"
 
@@ -61,21 +60,6 @@ def become_first_process():
         "ip link set lo up",
     ):
         subprocess.run(command.split(), check=True)
-
-
-def run_isolated(inside):
-    """Call inside(cgroup) in namespaces of its own, and return its exit status."""
-    try:
-        isolate()
-    except SystemExit as ended:
-        return ended.code
-    try:
-        status = inside(os.environ["DRAIN_SLEEP_CGROUP"])
-    except BaseException:
-        traceback.print_exc()
-        status = 1
-    sys.stdout.flush()  # which os._exit does not do
-    os._exit(status)
 
 
 def unshare(namespaces):
