@@ -11,7 +11,7 @@ use crate::http::header::Header;
 use crate::http::request::{self, Request, Sender};
 use crate::os::clock::{elapsed, poll_until, sleep_until};
 use crate::os::log;
-use crate::os::sys::PollFd;
+use crate::os::sys::{self, PollFd};
 use crate::text::Seconds;
 use crate::watch::{Checker, Verdict, Watch};
 
@@ -19,7 +19,7 @@ use crate::watch::{Checker, Verdict, Watch};
 const CHANGES_LOGGED: u32 = 20;
 
 /// Carries out a plan, and returns the exit status.
-pub fn drain(plan: &Plan) -> i32 {
+pub fn drain(plan: &Plan) -> ! {
     log::info(format_args!("{plan}"));
     let mut drain = Drain::new(&plan.rules, plan.watches.len(), plan.requests.len());
     let mut checker = Checker::new(&plan.headers, plan.idle_after);
@@ -68,7 +68,7 @@ pub fn drain(plan: &Plan) -> i32 {
             ));
         }
     }
-    if heard == asked.len() { exit::OK } else { exit::FAILURE }
+    sys::exit(if heard == asked.len() { exit::OK } else { exit::FAILURE })
 }
 
 /// Says in the last log line what held the drain.

@@ -76,7 +76,11 @@ pub fn lenient(word: &str) -> Option<Duration> {
 
 /// Returns a word without the quotes, commas, semicolons and brackets around it, which YAML or a word processor has kept.
 pub fn unquoted(word: &str) -> &str {
-    word.trim_matches(|c| "'\"`\u{2018}\u{2019}\u{201c}\u{201d},;()[]{}<>".contains(c))
+    let around = |c| {
+        matches!(c, '\'' | '"' | '`' | '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}' | ',' | ';')
+            || matches!(c, '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>')
+    };
+    word.trim_matches(around)
 }
 
 /// Returns true if a word is a number without a unit: a duration in seconds, or a port.
