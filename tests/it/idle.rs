@@ -150,11 +150,10 @@ fn half_closed() {
 }
 
 /// An app that closes each connection after one answer, which has no length: 200 for that long, then 503.
-fn one_answer_a_connection(ready_for: Duration) -> u16 {
-    let began = Instant::now();
-    let answer = move |_, mut stream: TcpStream| {
+fn one_answer_a_connection(good_answers: usize) -> u16 {
+    let answer = move |n, mut stream: TcpStream| {
         read_request(&mut stream);
-        let status = if began.elapsed() < ready_for { 200 } else { 503 };
+        let status = if n < good_answers { 200 } else { 503 };
         let _ = write!(stream, "HTTP/1.1 {status} X\r\n\r\n");
     };
     serve(answer).port()
@@ -180,24 +179,24 @@ fn requests_every(interval: Duration, port: u16) {
 #[test]
 fn connections_that_last_one_request() {
     each([50, 100], |millis| {
-        let port = one_answer_a_connection(Duration::MAX);
+        let port = one_answer_a_connection(usize::MAX);
         requests_every(Duration::from_millis(millis), port);
         thread::sleep(Duration::from_millis(500));
         let run = until_idle(port, "2", "1s").finish();
         assert!(run.slept(2000) && run.says(" was busy ("), "every {millis} ms: {run:?}");
     });
     each([1000, 2000], |millis| {
-        let port = one_answer_a_connection(Duration::MAX);
+        let port = one_answer_a_connection(usize::MAX);
         requests_every(Duration::from_millis(millis), port);
         let run = until_idle(port, "60", "2s").finish();
         assert!(run.says("drained after "), "every {millis} ms: {run:?}");
     });
-    let port = one_answer_a_connection(Duration::MAX);
+    let port = one_answer_a_connection(usize::MAX);
     (0..7).for_each(|_| request(port));
     let run = until_idle(port, "60", "3s").finish();
     assert!(run.says("is busy (7 connections closed in 3s)") && run.says("drained after "), "{run:?}");
     // With infinity, what is closed is closed.
-    let port = one_answer_a_connection(Duration::MAX);
+    let port = one_answer_a_connection(usize::MAX);
     requests_every(Duration::from_millis(50), port);
     let run = until_idle(port, "60", "infinity").finish();
     assert!(run.says("is idle (0 open)") && run.says("drained after "), "{run:?}");
@@ -209,15 +208,14 @@ fn connections_that_last_one_request() {
 fn our_own_connections_do_not_count() {
     const FAST: [&str; 9] = ["60", "--idle-after", "500ms", "--period", "50ms", "--timeout", "60", "--min", "0"];
     each([(false, false), (false, true), (true, false), (true, true)], |(idle_first, app_closes_first)| {
-        let ready_for = Duration::from_millis(700);
-        let began = Instant::now();
+        const GOOD_ANSWERS: usize = 12;
         // The end of this answer is known, so that the client closes first, and the app when the next look has come.
-        let closes_late = move |_, mut stream: TcpStream| {
+        let closes_late = |n, mut stream: TcpStream| {
             read_request(&mut stream);
-            answer(&mut stream, if began.elapsed() < ready_for { 200 } else { 503 });
+            answer(&mut stream, if n < GOOD_ANSWERS { 200 } else { 503 });
             thread::sleep(Duration::from_millis(30));
         };
-        let port = if app_closes_first { one_answer_a_connection(ready_for) } else { serve(closes_late).port() };
+        let port = if app_closes_first { one_answer_a_connection(GOOD_ANSWERS) } else { serve(closes_late).port() };
         let port = port.to_string();
         let url = format!("http://localhost:{port}/");
         let mut watches = [["--until-unready", &url], ["--until-idle", &port]];
