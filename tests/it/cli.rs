@@ -101,11 +101,13 @@ fn options() {
             "--threshold=1000",
             "--assume-ready",
         ],
-        "until tcp://[::1]:9 is unready and port 80 is idle at 1000 checks in a row, one every 0.01s of at most 0.01s, \
-         idle once for 3s no byte has moved, no request is unanswered and at most 1 connection a second was closed, \
-         assumed to have been ready\n",
+        "until tcp://[::1]:9 is unready and port 80 is idle (3s silent, all answered) at 1000 checks in a row, 0.01s apart, \
+         of at most 0.01s, assumed to have been ready\n",
     );
-    accepted(&["20", "--until-idle=80", "--idle-after=infinity"], ", idle once no connection is open\n");
+    accepted(
+        &["20", "--until-idle=80", "--idle-after=infinity"],
+        "port 80 is idle (no connection) at 3 checks in a row, 1s apart\n",
+    );
     accepted(
         &["20", "--get", URL, "--post", "http://unix:/a:/b"],
         &format!("GET {URL}, POST http://unix:/a:/b, sleeping 20s"),

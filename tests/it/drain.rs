@@ -41,7 +41,7 @@ fn ends_early_once_unready() {
 fn the_defaults() {
     let (address, requests) = answers(&[200, 503]);
     let plan = run(&["--check", "60", "--until-unready", &url(address)]).stdout;
-    assert!(plan.contains("at 3 checks in a row, one every 1s of at most 1s"), "{plan}");
+    assert!(plan.contains(" at 3 checks in a row, 1s apart\n"), "{plan}");
     // A busy machine may need longer than the default time-out to answer, and then the count would start again.
     let run = run(&["60", "--until-unready", &url(address), "--timeout", "60"]);
     assert!(run.status == 0 && run.lasted(5000), "{run:?}");
