@@ -9,6 +9,7 @@ import lateness
 import nginx
 import parts
 import picture
+import policies
 import pytest
 import report
 import room
@@ -65,7 +66,14 @@ def pytest_collection_modifyitems(config, items):
 
     wanted = [item for item in items if is_wanted(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
-    items[:] = wanted
+    items[:] = sorted(wanted, key=place_of_policy)
+
+
+def place_of_policy(item):
+    """It takes half a minute to put another policy in force: rows of one follow each other, and those without one come last."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    policy = parameters.get("policy") or getattr(parameters.get("case"), "policy", None)
+    return policies.ALL.index(policy) if policy else len(policies.ALL)
 
 
 @pytest.fixture(scope="session", autouse=True)

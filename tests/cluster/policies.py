@@ -65,7 +65,7 @@ WITH_IMAGE_VOLUME = ('- name: imageVolume\n      expression: "false"', '- name: 
 CLUSTER = Policy("cluster.yaml", "cluster.yaml", IMAGE_VOLUME)
 KYVERNO_VOLUME = Policy("kyverno.yaml, image volume", "kyverno.yaml", IMAGE_VOLUME, WITH_IMAGE_VOLUME)
 KYVERNO_INSTALL = Policy("kyverno.yaml, init container", "kyverno.yaml", EMPTY_DIR, api_server=NO_IMAGE_VOLUMES)
-ALL = (CLUSTER, KYVERNO_VOLUME, KYVERNO_INSTALL)
+ALL = (KYVERNO_INSTALL, KYVERNO_VOLUME, CLUSTER)
 
 _in_force = None
 _api_server = ()

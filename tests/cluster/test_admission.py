@@ -492,16 +492,18 @@ def test_a_kustomization_puts_in_another_image(policy, tmp_path):
     assert hooks_in(trial_pod("trial"))
 
 
-def test_an_image_volume_is_left_out_where_there_are_none():
+@pytest.mark.parametrize("policy", [KYVERNO_INSTALL])
+def test_an_image_volume_is_left_out_where_there_are_none(policy):
     """Without a word: the hook would look for a program that is not there. That is why the init container is the default."""
-    policies.put_in_force(KYVERNO_INSTALL)
+    policies.put_in_force(policy)
     wanted = pod(app(8080, volumeMounts=[MOUNT]), volumes=[IMAGE_VOLUME])
     spec = kube.create_pod(wanted, "left-out", "default")["spec"]
     assert not spec.get("volumes") and not spec["containers"][0].get("volumeMounts")
 
 
-def test_pods_are_created_without_a_hook_while_kyverno_is_gone():
-    policies.put_in_force(KYVERNO_INSTALL)
+@pytest.mark.parametrize("policy", [KYVERNO_INSTALL])
+def test_pods_are_created_without_a_hook_while_kyverno_is_gone(policy):
+    policies.put_in_force(policy)
     kyverno.kill()
     began = time.monotonic()
     assert not hooks_in(trial_pod("trial"))

@@ -125,10 +125,9 @@ def table():
     labels = policies.ENABLED | RESTRICTED
     labelled = sorted((parts.HERE / "labelled").glob("*.yaml"))
     return [
-        # The last that test_admission put in force comes first.
         *(
             Case(f"labelled-{file.stem}, {policy.name}", file.read_text(), policy, labels)
-            for policy in reversed(policies.ALL)
+            for policy in policies.ALL
             for file in labelled
             if not (policy is policies.KYVERNO_INSTALL and file.stem == "mistakes")  # see below
         ),
@@ -151,14 +150,20 @@ def drained(request):
     return drain
 
 
-@pytest.mark.parametrize("case", table())
+def is_long(case):
+    """What an image volume does to a running pod, cluster.yaml shows as well."""
+    return case.policy is policies.KYVERNO_VOLUME
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.long] * is_long(case)) for case in table()])
 def test_hook(case, drained):
     drained(case.policy)
     assert not case.problems, "\n".join(case.problems)
 
 
-def test_a_mistake_in_an_annotation_stops_the_pod_at_its_start():
-    policies.put_in_force(policies.KYVERNO_INSTALL)
+@pytest.mark.parametrize("policy", [policies.KYVERNO_INSTALL])
+def test_a_mistake_in_an_annotation_stops_the_pod_at_its_start(policy):
+    policies.put_in_force(policy)
     mistaken = policies.PLAIN | {"metadata": {"annotations": {"drain-sleep/duration": "soon"}}}
     kube.create_namespace("mistaken", policies.ENABLED)
     kube.create_pod(mistaken, "mistaken", "mistaken", is_run=True)
