@@ -209,15 +209,16 @@ impl fmt::Display for Plan<'_> {
             write!(f, "draining for {} to {}, until ", Seconds(min.min(duration)), Seconds(duration))?;
             for (index, watch) in self.watches.iter().enumerate() {
                 write!(f, "{}{watch} is {}", if index > 0 { " and " } else { "" }, watch.target.drained())?;
-                match (&watch.target, self.idle_after) {
-                    (Target::Idle(_), FOREVER) => f.write_str(" (no connection)")?,
-                    (Target::Idle(_), silence) => write!(f, " ({} silent, all answered)", Seconds(silence))?,
-                    _ => {}
-                }
             }
             write!(f, " at {threshold} checks in a row, {} apart", Seconds(period))?;
             if timeout != DEFAULT_TIMEOUT {
                 write!(f, ", of at most {}", Seconds(timeout))?;
+            }
+            if self.watches.iter().any(|watch| matches!(watch.target, Target::Idle(_))) {
+                match self.idle_after {
+                    FOREVER => f.write_str(" (no connection)")?,
+                    silence => write!(f, " ({} silent, answered)", Seconds(silence))?,
+                }
             }
             if assume_ready {
                 f.write_str(", assumed to have been ready")?;

@@ -101,12 +101,12 @@ fn options() {
             "--threshold=1000",
             "--assume-ready",
         ],
-        "until tcp://[::1]:9 is unready and port 80 is idle (3s silent, all answered) at 1000 checks in a row, 0.01s apart, \
-         of at most 0.01s, assumed to have been ready\n",
+        "until tcp://[::1]:9 is unready and port 80 is idle at 1000 checks in a row, 0.01s apart, \
+         of at most 0.01s (3s silent, answered), assumed to have been ready\n",
     );
     accepted(
         &["20", "--until-idle=80", "--idle-after=infinity"],
-        "port 80 is idle (no connection) at 3 checks in a row, 1s apart\n",
+        "port 80 is idle at 3 checks in a row, 1s apart (no connection)\n",
     );
     accepted(
         &["20", "--get", URL, "--post", "http://unix:/a:/b"],
