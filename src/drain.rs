@@ -197,7 +197,7 @@ impl<'a> Drain<'a> {
         if is_between_rounds {
             let next_round = if self.watches.is_empty() { duration } else { self.next_round };
             if now < next_round {
-                let mut until = next_round.min(if has_drained { min } else { duration });
+                let mut until = if has_drained { next_round.min(min) } else { next_round }.min(duration);
                 if self.unsent > 0 {
                     until = until.min(self.unsent_due());
                 }
@@ -426,6 +426,8 @@ mod tests {
         // A --min of DURATION or more rules out an early end.
         for min in [20.0, 30.0] {
             assert_eq!(ends(&Rules { min: secs(min), ..rules() }, unready_at_once), (20.0, End::Elapsed(HeldBy::Min)));
+            let rare = Rules { min: secs(min), period: secs(60.0), threshold: 1, ..rules() };
+            assert_eq!(ends(&rare, |_| IDLE), (20.0, End::Elapsed(HeldBy::Min)));
         }
     }
 
