@@ -32,7 +32,7 @@ class Server:
 
 
 # The last frame of a silent call over HTTP/2 is often the client's PING, within the tick of the server's own.
-GRPC = OTHERS | {"asks": None, "slow": CHANCE}
+GRPC = OTHERS | {"kept": LATER, "asks": None, "slow": CHANCE}
 
 GO = "exec $GO http 0.0.0.0:8080"
 GO_BEHIND = "exec $GO http 127.0.0.1:9000"
@@ -170,7 +170,7 @@ SERVERS = [
     Server("nginx, proxy", NGINX, nginx("location / { proxy_pass http://127.0.0.1:9000; }"), GO_BEHIND, is_short=True),
     Server("Apache, prefork", APACHE.format("prefork"), APACHE_FILES, loads=APACHE_LOADS),
     Server("Apache, event", APACHE.format("event"), APACHE_FILES, loads=APACHE_LOADS),
-    Server("lighttpd", "exec lighttpd -D -f lighttpd.conf", LIGHTTPD_FILES),
+    Server("lighttpd", "exec lighttpd -D -f lighttpd.conf", LIGHTTPD_FILES, loads=KEEPS | {"kept": LATER}),
     Server("Caddy", "exec caddy reverse-proxy --from :8080 --to 127.0.0.1:9000", beside=GO_BEHIND),
     Server("HAProxy", "exec haproxy -db -f haproxy.cfg", {"haproxy.cfg": HAPROXY}, GO_BEHIND),
     Server("Envoy", "exec $ENVOY -c envoy.yaml --disable-hot-restart --concurrency 1", {"envoy.yaml": ENVOY}, GO_BEHIND),
