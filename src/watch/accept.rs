@@ -9,5 +9,5 @@ use crate::net::failure::Failure;
 
 pub fn check(endpoint: &Endpoint, deadline: Duration) -> Result<Verdict, Failure> {
     connect(endpoint, deadline)?;
-    Ok(Verdict::answered(true, Box::new("accepts connections")))
+    Ok(Verdict::answered(true, &"accepts connections"))
 }

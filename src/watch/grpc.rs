@@ -14,7 +14,7 @@ const RESPONSE_MAX: usize = 65_535;
 
 pub fn check(url: &GrpcUrl, deadline: Duration) -> Result<Verdict, Failure> {
     let status = status(url, deadline)?;
-    Ok(Verdict::answered(status == SERVING, Box::new(serving_status(status))))
+    Ok(Verdict::answered(status == SERVING, &serving_status(status)))
 }
 
 fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {

@@ -12,8 +12,8 @@ use crate::net::url::HttpUrl;
 pub fn check(url: &HttpUrl, headers: &[Header], deadline: Duration) -> Result<Verdict, Failure> {
     let answer = Exchange::new(Method::Get, url, headers, Read::Body).advance(deadline)?;
     if BUSY.contains(&answer.status) {
-        return Ok(Verdict::unknown(Box::new(answer)));
+        return Ok(Verdict::unknown(&answer));
     }
     let is_ready = (200..400).contains(&answer.status);
-    Ok(Verdict::answered(is_ready, Box::new(answer)))
+    Ok(Verdict::answered(is_ready, &answer))
 }

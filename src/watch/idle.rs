@@ -24,18 +24,18 @@ pub struct TcpDiag {
 
 pub fn check(tcp_diag: &mut TcpDiag, port: u16, idle_after: Duration, deadline: Duration) -> Verdict {
     if let Some(error) = tcp_diag.refused {
-        return Verdict::unknown(Box::new(error));
+        return Verdict::unknown(&error);
     }
     match activity(port, idle_after, deadline) {
         Ok(activity) => {
             let finding = Finding { ready: activity.listening, drained: !activity.is_busy() };
             let word = if activity.is_busy() { "busy" } else { "idle" };
-            Verdict { finding, word, reason: Box::new(activity) }
+            Verdict::new(finding, word, &activity)
         }
-        Err(Error::Refused(sys::ETIMEDOUT)) => Verdict::unknown(Box::new("timed out")),
+        Err(Error::Refused(sys::ETIMEDOUT)) => Verdict::unknown(&"timed out"),
         Err(error) => {
             tcp_diag.refused = Some(error).filter(Error::is_final);
-            Verdict::unknown(Box::new(error))
+            Verdict::unknown(&error)
         }
     }
 }

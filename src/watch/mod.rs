@@ -91,18 +91,23 @@ pub struct Verdict {
     /// The finding in a word or two. A change of it is logged.
     pub word: &'static str,
     /// Why, in the words of that kind of watch.
-    pub reason: Box<dyn fmt::Display>,
+    pub reason: String,
 }
 
 impl Verdict {
     /// The check shows whether the app is ready.
-    fn answered(ready: bool, reason: Box<dyn fmt::Display>) -> Verdict {
-        Verdict { finding: Finding { ready, drained: !ready }, word: if ready { "ready" } else { "unready" }, reason }
+    fn answered(ready: bool, reason: &dyn fmt::Display) -> Verdict {
+        let word = if ready { "ready" } else { "unready" };
+        Verdict::new(Finding { ready, drained: !ready }, word, reason)
     }
 
     /// The check shows neither: it could not be made, or the app is slow or busy.
-    fn unknown(reason: Box<dyn fmt::Display>) -> Verdict {
-        Verdict { finding: Finding { ready: false, drained: false }, word: "not known", reason }
+    fn unknown(reason: &dyn fmt::Display) -> Verdict {
+        Verdict::new(Finding::default(), "not known", reason)
+    }
+
+    fn new(finding: Finding, word: &'static str, reason: &dyn fmt::Display) -> Verdict {
+        Verdict { finding, word, reason: reason.to_string() }
     }
 }
 
@@ -115,8 +120,8 @@ impl fmt::Display for Verdict {
 impl From<Failure> for Verdict {
     fn from(failure: Failure) -> Verdict {
         match failure {
-            Failure::Unready(_) | Failure::Status(..) => Verdict::answered(false, Box::new(failure)),
-            Failure::SaysNothing(_) | Failure::Busy(..) | Failure::Local(_) => Verdict::unknown(Box::new(failure)),
+            Failure::Unready(_) | Failure::Status(..) => Verdict::answered(false, &failure),
+            Failure::SaysNothing(_) | Failure::Busy(..) | Failure::Local(_) => Verdict::unknown(&failure),
         }
     }
 }
