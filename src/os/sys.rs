@@ -9,6 +9,8 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use crate::text::Bytes;
+
 // On the others, such as MIPS, the kernel's numbers differ. On 32 bits, the structures below are musl's.
 #[cfg(not(any(
     all(target_pointer_width = "64", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "powerpc64")),
@@ -106,21 +108,20 @@ impl From<NulError> for Errno {
 impl fmt::Display for Errno {
     /// Writes libc's words, or better ones for an operator.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = match self.0 {
-            6 => "no process reads it",
-            8 => "not an executable of this machine",
-            11 => "too many processes",
-            23 | 24 => "too many open files",
-            26 => "it is running",
-            38 => "not in this kernel",
-            99 => "no free port or address",
+        let words: &[u8] = match self.0 {
+            6 => b"no process reads it",
+            8 => b"not an executable of this machine",
+            11 => b"too many processes",
+            23 | 24 => b"too many open files",
+            26 => b"it is running",
+            38 => b"not in this kernel",
+            99 => b"no free port or address",
             // SAFETY: it returns a string of musl's own, which ends in NUL and lasts as long as the process.
-            other => unsafe { CStr::from_ptr(strerror(other)) }.to_str().unwrap_or_default(),
+            other => unsafe { CStr::from_ptr(strerror(other)) }.to_bytes(),
         };
         // libc's begin with a capital.
-        let mut letters = words.chars();
-        let first = letters.next().unwrap_or_default().to_ascii_lowercase();
-        write!(f, "{first}{} (errno {})", letters.as_str(), self.0.unsigned_abs())
+        let (first, rest) = words.split_at(words.len().min(1));
+        write!(f, "{}{} (errno {})", Bytes(&first.to_ascii_lowercase()), Bytes(rest), self.0.unsigned_abs())
     }
 }
 
