@@ -1,7 +1,6 @@
 //! The command line as it was typed: which options with which values, and how long. `plan` decides what they mean.
 
 use std::borrow::Cow;
-use std::iter::Peekable;
 use std::time::Duration;
 
 use super::duration::{self, SECONDS_MAX, add, is_bare_number, unquoted};
@@ -55,9 +54,9 @@ pub struct Args<'a> {
 impl<'a> Args<'a> {
     /// Parses a command line, without the program's name.
     pub fn parse(words: &'a Words<'a>) -> Args<'a> {
-        let mut words = words.0.iter().map(|(text, mistake)| Word { text, mistake: *mistake });
+        let words: Vec<Word> = words.0.iter().map(|(text, mistake)| Word { text, mistake: *mistake }).collect();
         let mut parser = Parser::default();
-        parser.read(&mut words);
+        parser.read(&words);
         parser.finish()
     }
 
@@ -102,9 +101,9 @@ struct Word<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn read(&mut self, words: &mut dyn Iterator<Item = Word<'a>>) {
-        let mut words = words.peekable();
-        while let Some(Word { text, mistake }) = words.next() {
+    fn read(&mut self, mut words: &[Word<'a>]) {
+        while let &[Word { text, mistake }, ref rest @ ..] = words {
+            words = rest;
             let behind_port = std::mem::take(&mut self.behind_port);
             let read = match text {
                 _ if let Some(mistake) = mistake => {
@@ -120,8 +119,11 @@ impl<'a> Parser<'a> {
                 _ if holds_option(text) => {
                     let why = "has spaces in or around it: make each argument an item of its own";
                     self.args.mistakes.push(Mistake::Argument(text, why));
-                    let parts = str::from_utf8(text).unwrap_or_default().split_whitespace().map(unquoted);
-                    self.read(&mut parts.map(|part| Word { text: part.as_bytes(), mistake: None }));
+                    let mut parts = Vec::new();
+                    for part in str::from_utf8(text).unwrap_or_default().split_whitespace() {
+                        parts.push(Word { text: unquoted(part).as_bytes(), mistake: None });
+                    }
+                    self.read(&parts);
                     Ok(())
                 }
                 _ if is_option(text) && !self.options_ended => self.read_option(text, &mut words),
@@ -157,17 +159,17 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads an option and its value.
-    fn read_option(
-        &mut self,
-        text: &'a [u8],
-        words: &mut Peekable<&mut dyn Iterator<Item = Word<'a>>>,
-    ) -> Result<(), Mistake<'a>> {
+    fn read_option(&mut self, text: &'a [u8], words: &mut &[Word<'a>]) -> Result<(), Mistake<'a>> {
         let (name, value) = match split_once(text, b'=').filter(|_| text.starts_with(b"--")) {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),
         };
         // An option whose value was forgotten must not take the next option for it.
-        let mut next_value = || words.next_if(|word| !word.text.starts_with(b"--"));
+        let mut next_value = || {
+            let (word, rest) = words.split_first().filter(|(word, _)| !word.text.starts_with(b"--"))?;
+            *words = rest;
+            Some(word)
+        };
         let spec = match find(name) {
             Found::Known(spec) => spec,
             Found::Near(spec) => {
