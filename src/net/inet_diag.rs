@@ -59,6 +59,8 @@ const INFO_LAST_RECEIVED: usize = 52;
 /// `tcpi_data_segs_in` and `tcpi_data_segs_out`: how many segments have had data.
 const INFO_SEGMENTS_RECEIVED: usize = 152;
 const INFO_SEGMENTS_SENT: usize = 156;
+/// As much of `struct tcp_info` as is read.
+const INFO: usize = INFO_SEGMENTS_SENT + 4;
 
 /// How long the kernel keeps a connection in TIME_WAIT: `TCP_TIMEWAIT_LEN` in its `include/net/tcp.h`.
 const TIME_WAIT_MILLIS: u32 = 60_000;
@@ -130,7 +132,7 @@ impl fmt::Display for Error {
             Error::Refused(errno) => return errno.fmt(f),
             Error::Malformed => return f.write_str("malformed reply"),
         };
-        write!(f, "{words} (errno {})", errno.0)
+        write!(f, "{words} (errno {})", errno.0.unsigned_abs())
     }
 }
 
@@ -151,14 +153,14 @@ impl Activity {
 
     /// Makes the request for the port's sockets, IPv4 and IPv6. The kernel goes through its connections once.
     pub fn request(&self) -> Vec<u8> {
-        const INFO: u8 = 1 << (INET_DIAG_INFO - 1);
+        const WITH_INFO: u8 = 1 << (INET_DIAG_INFO - 1);
         let mut out = Vec::new();
         out.extend((REQUEST as u32).to_ne_bytes());
         out.extend(TCPDIAG_GETSOCK.to_ne_bytes());
         out.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
         out.extend([0; 8]); // a number for the reply, which has no other beside it, and the kernel's address
         // `struct inet_diag_req`
-        out.extend([0, 0, 0, INFO]);
+        out.extend([0, 0, 0, WITH_INFO]);
         out.extend(self.port.to_be_bytes());
         out.extend([0; SOCKET_ID - 2]);
         let unused = if self.window().is_zero() { 1 << TCP_TIME_WAIT } else { 0 };
@@ -190,18 +192,20 @@ impl Activity {
 
     fn messages(&mut self, mut bytes: &[u8]) -> Result<bool, Error> {
         while !bytes.is_empty() {
-            let length = u32_at(bytes, 0)? as usize;
-            let message =
-                bytes.get(..length).filter(|message| message.len() >= MESSAGE_HEAD).ok_or(Error::Malformed)?;
+            let head = bytes.first_chunk::<MESSAGE_HEAD>().ok_or(Error::Malformed)?;
+            let length = u32_at(head, 0) as usize;
+            let payload = bytes.get(MESSAGE_HEAD..length).ok_or(Error::Malformed)?;
             bytes = &bytes[length.next_multiple_of(4).min(bytes.len())..];
-            match u16_at(message, 4)? {
+            match u16_at(head, 4) {
                 // Both may have a negated errno.
-                kind @ (NLMSG_DONE | NLMSG_ERROR) => match u32_at(message, MESSAGE_HEAD).map(|errno| errno as i32) {
-                    Ok(errno) if errno < 0 => return Err(Error::Refused(Errno(errno.wrapping_neg()))),
-                    _ if kind == NLMSG_ERROR => return Err(Error::Malformed),
-                    _ => return Ok(true),
-                },
-                TCPDIAG_GETSOCK => self.entry(&message[MESSAGE_HEAD..])?,
+                kind @ (NLMSG_DONE | NLMSG_ERROR) => {
+                    match payload.first_chunk().map(|&errno| i32::from_ne_bytes(errno)) {
+                        Some(errno) if errno < 0 => return Err(Error::Refused(Errno(errno.wrapping_neg()))),
+                        _ if kind == NLMSG_ERROR => return Err(Error::Malformed),
+                        _ => return Ok(true),
+                    }
+                }
+                TCPDIAG_GETSOCK => self.entry(payload)?,
                 _ => {}
             }
         }
@@ -209,8 +213,8 @@ impl Activity {
     }
 
     fn entry(&mut self, entry: &[u8]) -> Result<(), Error> {
-        let (fixed, attributes) = entry.split_at_checked(ENTRY).ok_or(Error::Malformed)?;
-        if fixed[ENTRY_LOCAL_PORT..][..2] != self.port.to_be_bytes() {
+        let (fixed, attributes) = entry.split_first_chunk::<ENTRY>().ok_or(Error::Malformed)?;
+        if u16_at(fixed, ENTRY_LOCAL_PORT) != self.port.to_be() {
             return Ok(());
         }
         self.entries = self.entries.saturating_add(1);
@@ -218,18 +222,19 @@ impl Activity {
         match fixed[ENTRY_STATE] {
             TCP_LISTEN => self.listening = true,
             TCP_TIME_WAIT => {
-                let age = TIME_WAIT_MILLIS.saturating_sub(u32_at(fixed, ENTRY_EXPIRES)?);
-                if Duration::from_millis(age.into()) < self.window() && !is_own(remote(fixed)?) {
+                let age = TIME_WAIT_MILLIS.saturating_sub(u32_at(fixed, ENTRY_EXPIRES));
+                if Duration::from_millis(age.into()) < self.window() && !is_own(remote(fixed)) {
                     self.closed += 1;
                 }
             }
             TCP_CLOSE => {}
             // The app has closed it. If it had only shut its own side, the kernel would still have the whole socket.
             TCP_FIN_WAIT2 if info.is_none() => {}
-            _ if is_own(remote(fixed)?) => {}
+            _ if is_own(remote(fixed)) => {}
             state => {
                 self.open += 1;
-                if let Some(reason) = why_busy(state, fixed, info, self.idle_after)? {
+                let info = info.map(|info| info.first_chunk().ok_or(Error::Malformed)).transpose()?;
+                if let Some(reason) = why_busy(state, fixed, info, self.idle_after) {
                     self.busy[reason] += 1;
                 }
             }
@@ -258,18 +263,18 @@ impl fmt::Display for Activity {
 }
 
 /// Returns which of [`REASONS`] makes a connection busy, if any. `info` is a `struct tcp_info`.
-fn why_busy(state: u8, fixed: &[u8], info: Option<&[u8]>, idle_after: Duration) -> Result<Option<usize>, Error> {
+fn why_busy(state: u8, fixed: &[u8; ENTRY], info: Option<&[u8; INFO]>, idle_after: Duration) -> Option<usize> {
     // A FIN has a sequence number, so that the kernel counts it as a byte in the queues of both sides.
     let fin_received = u32::from(matches!(state, TCP_CLOSE_WAIT | TCP_LAST_ACK | TCP_CLOSING));
     let fin_sent = u32::from(matches!(state, TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSING));
-    let unread = u32_at(fixed, ENTRY_RECEIVE_QUEUE)?.saturating_sub(fin_received);
-    let untaken = u32_at(fixed, ENTRY_SEND_QUEUE)?.saturating_sub(fin_sent);
+    let unread = u32_at(fixed, ENTRY_RECEIVE_QUEUE).saturating_sub(fin_received);
+    let untaken = u32_at(fixed, ENTRY_SEND_QUEUE).saturating_sub(fin_sent);
     let (unanswered, moving) = match info {
         Some(info) => {
-            let (sent, received) = (u32_at(info, INFO_LAST_SENT)?, u32_at(info, INFO_LAST_RECEIVED)?);
-            let has_asked = u32_at(info, INFO_SEGMENTS_RECEIVED)? > 0;
+            let (sent, received) = (u32_at(info, INFO_LAST_SENT), u32_at(info, INFO_LAST_RECEIVED));
+            let has_asked = u32_at(info, INFO_SEGMENTS_RECEIVED) > 0;
             // Both times are those of the kernel's ticks. A request and its answer may have come in the same one.
-            let has_answered = received >= sent && u32_at(info, INFO_SEGMENTS_SENT)? > 0;
+            let has_answered = received >= sent && u32_at(info, INFO_SEGMENTS_SENT) > 0;
             let can_answer = matches!(state, TCP_ESTABLISHED | TCP_CLOSE_WAIT);
             let moving = Duration::from_millis(sent.min(received).into()) < idle_after;
             (can_answer && has_asked && !has_answered, moving)
@@ -278,26 +283,26 @@ fn why_busy(state: u8, fixed: &[u8], info: Option<&[u8]>, idle_after: Duration) 
         None => (false, true),
     };
     let holds = [state == TCP_SYN_RECV, unread > 0, untaken > 0, unanswered, moving];
-    Ok(holds.into_iter().position(|holds| holds))
+    holds.into_iter().position(|holds| holds)
 }
 
 /// Returns the address of a connection's other end.
-fn remote(fixed: &[u8]) -> Result<Address, Error> {
-    let ip = &fixed[ENTRY_REMOTE_IP..];
-    let ip = if fixed[0] == AF_INET6 as u8 {
-        ip.first_chunk::<16>().map(|&ip| IpAddr::from(ip).to_canonical())
-    } else {
-        ip.first_chunk::<4>().map(|&ip| IpAddr::from(ip))
+fn remote(fixed: &[u8; ENTRY]) -> Address {
+    let mut ip = [0; 16];
+    ip.copy_from_slice(&fixed[ENTRY_REMOTE_IP..][..16]);
+    let ip = match u16::from(fixed[0]) {
+        AF_INET6 => IpAddr::from(ip).to_canonical(),
+        _ => IpAddr::from([ip[0], ip[1], ip[2], ip[3]]),
     };
-    Ok((ip.ok_or(Error::Malformed)?, u16::from_be_bytes([fixed[ENTRY_REMOTE_PORT], fixed[ENTRY_REMOTE_PORT + 1]])))
+    (ip, u16::from_be(u16_at(fixed, ENTRY_REMOTE_PORT)))
 }
 
 /// Returns the payload of an attribute: rtnetlink(7).
 fn attribute(mut bytes: &[u8], wanted: u16) -> Result<Option<&[u8]>, Error> {
-    while bytes.len() >= ATTRIBUTE_HEAD {
-        let length = usize::from(u16_at(bytes, 0)?);
+    while let Some(head) = bytes.first_chunk::<ATTRIBUTE_HEAD>() {
+        let length = usize::from(u16_at(head, 0));
         let attribute = bytes.get(ATTRIBUTE_HEAD..length).ok_or(Error::Malformed)?;
-        if u16_at(bytes, 2)? == wanted {
+        if u16_at(head, 2) == wanted {
             return Ok(Some(attribute));
         }
         bytes = &bytes[length.next_multiple_of(4).min(bytes.len())..];
@@ -305,12 +310,12 @@ fn attribute(mut bytes: &[u8], wanted: u16) -> Result<Option<&[u8]>, Error> {
     Ok(None)
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Error> {
-    bytes[at.min(bytes.len())..].first_chunk().map(|&bytes| u16::from_ne_bytes(bytes)).ok_or(Error::Malformed)
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_ne_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Error> {
-    bytes[at.min(bytes.len())..].first_chunk().map(|&bytes| u32::from_ne_bytes(bytes)).ok_or(Error::Malformed)
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 // The kernel speaks in the machine's byte order, and these replies are those of a little-endian one.
@@ -350,7 +355,7 @@ mod tests {
 
     /// An entry of the first datagram: the listener's is number 0.
     fn entry(datagram: &mut [u8], number: usize) -> &mut [u8] {
-        let next = |datagram: &[u8], at: usize| at + u32_at(datagram, at).unwrap() as usize;
+        let next = |datagram: &[u8], at: usize| at + u32_at(datagram, at) as usize;
         let at = (0..number).fold(0, |at, _| next(datagram, at));
         let end = next(datagram, at);
         &mut datagram[at + MESSAGE_HEAD..end]
@@ -437,8 +442,8 @@ mod tests {
         let mut datagrams = recorded("idle");
         let entry = entry(&mut datagrams[0], SPEAKER);
         let mut at = ENTRY;
-        while u16_at(entry, at + 2) != Ok(INET_DIAG_INFO) {
-            at += usize::from(u16_at(entry, at).unwrap()).next_multiple_of(4);
+        while u16_at(entry, at + 2) != INET_DIAG_INFO {
+            at += usize::from(u16_at(entry, at)).next_multiple_of(4);
         }
         at + ATTRIBUTE_HEAD
     }
@@ -485,7 +490,7 @@ mod tests {
     /// A datagram with connections in TIME_WAIT that are so many milliseconds old.
     fn closed(ages: &[u32]) -> Vec<u8> {
         const HEAD: usize = MESSAGE_HEAD;
-        let listener = u32_at(&recorded("time-wait")[0], 0).unwrap() as usize;
+        let listener = u32_at(&recorded("time-wait")[0], 0) as usize;
         let message = &recorded("time-wait")[0][listener..];
         let aged = |age: &u32| {
             let expires = (60_000 - age).to_ne_bytes();
@@ -535,8 +540,9 @@ mod tests {
         let mut datagrams = recorded("unread");
         let speaker = entry(&mut datagrams[0], SPEAKER);
         speaker[ENTRY_REMOTE_PORT..][..2].copy_from_slice(&[0, 7]);
-        assert_eq!(remote(speaker), Ok((IpAddr::from(std::net::Ipv6Addr::LOCALHOST), 7)));
-        let ours = Own::new(remote(speaker).unwrap());
+        let client = remote(speaker.first_chunk().unwrap());
+        assert_eq!(client, (IpAddr::from(std::net::Ipv6Addr::LOCALHOST), 7));
+        let ours = Own::new(client);
         assert_eq!(tally(&datagrams, Duration::ZERO), says("1 open"));
         drop(ours); // the app may not have closed its side
         assert_eq!(tally(&datagrams, Duration::ZERO), says("1 open"));
@@ -547,7 +553,7 @@ mod tests {
         let says = || tally(&young, Duration::from_millis(500)).unwrap().0;
         assert_eq!(says(), "1 connections closed in 0.5s");
         // An IPv4 client of an IPv6 listener.
-        assert_eq!(remote(&young[0][MESSAGE_HEAD..]), Ok((IpAddr::from([127, 0, 0, 1]), 9)));
+        assert_eq!(remote(young[0][MESSAGE_HEAD..].first_chunk().unwrap()), (IpAddr::from([127, 0, 0, 1]), 9));
         let _another = Own::new((IpAddr::from([127, 0, 0, 2]), 9));
         assert_eq!(says(), "1 connections closed in 0.5s");
         let _ours = Own::new((IpAddr::from([127, 0, 0, 1]), 9));
@@ -573,7 +579,7 @@ mod tests {
         // A datagram that is cut off is malformed, unless it is cut between two messages.
         let whole = &recorded("idle")[0];
         let starts: Vec<_> =
-            std::iter::successors(Some(0), |&at| Some(at + u32_at(whole, at).ok()? as usize)).collect();
+            std::iter::successors(Some(0), |&at| (at < whole.len()).then(|| at + u32_at(whole, at) as usize)).collect();
         for at in (1..whole.len()).filter(|at| !starts.contains(at)) {
             assert_eq!(tally(&[whole[..at].to_vec()], IDLE_AFTER).err(), Some(Error::Malformed), "cut at {at}");
         }
