@@ -70,10 +70,6 @@ def run(*command, **options):
     return done
 
 
-# Tells Debian to start no daemon that it installs.
-POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
-
-
 def install_packages(packages):
     """Install the packages of Debian whose program, or pattern of files, is the key and is missing."""
     os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -81,17 +77,7 @@ def install_packages(packages):
     if not missing:
         return
     print(f"installing {' '.join(missing)}", flush=True)
-    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    has_policy = POLICY.exists()
-    try:
-        if not has_policy:
-            POLICY.write_text("#!/bin/sh\nexit 101\n")
-            POLICY.chmod(0o755)
-        run("apt-get", "update", "-qq")
-        run("apt-get", "install", "-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", *missing)
-    finally:
-        if not has_policy:
-            POLICY.unlink()
+    run(pathlib.Path(__file__).with_name("apt-install"), *missing)
 
 
 def build_program():
