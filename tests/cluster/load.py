@@ -29,6 +29,7 @@ class Result:
     requests: int
     failed: int
     errors: list
+    unanswered: int = 0  # of those that failed: the router itself hung up
 
 
 class Load:
@@ -54,7 +55,8 @@ class Load:
         self.vegeta.wait()
         told = report(self.results.read_bytes())
         succeeded = told["status_codes"].get("200", 0)
-        return Result(told["requests"], told["requests"] - succeeded, told["errors"] or [])
+        unanswered = told["status_codes"].get("0", 0)
+        return Result(told["requests"], told["requests"] - succeeded, told["errors"] or [], unanswered)
 
 
 OWN_END = "use of closed network connection"

@@ -9,7 +9,7 @@ import picture
 import rolling
 from rolling import NONE
 
-PODS_IN_PICTURE = 40  # at least, for a router to be in it
+PODS_IN_PICTURE = 30  # at least, for a router to be in it
 
 
 restarts = []
@@ -81,7 +81,8 @@ def print_routers(kept, picture_file):
             print_cells(row.condition.name, f"`{row.hook.name}`" if row.hook.is_ours else row.hook.name, *medians)
     covered = [result for row, result in measured if row.expected == NONE]
     failed, requests = sum(result.failed for result in covered), sum(result.requests for result in covered)
-    print(f"\nOf the {requests:,} requests in rows where none may fail, {failed:,} failed.")
+    unanswered = sum(result.unanswered for result in covered)
+    print(f"\nOf the {requests:,} requests in rows where none may fail, {failed:,} failed: the router hung up on {unanswered:,}.")
     if picture_file:
         enough = {name: pods for name, pods in lateness.outlived(measured).items() if len(pods) >= PODS_IN_PICTURE}
         picture_file.write_text(picture.lateness_svg(enough))
