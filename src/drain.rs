@@ -187,7 +187,8 @@ impl<'a> Drain<'a> {
             return Step::End(if held == HeldBy::Min && min < duration { End::Drained } else { End::Elapsed(held) });
         }
         let is_between_rounds = self.next_watch == self.watches.len();
-        let has_drained = self.agreed >= threshold && self.unsent == 0;
+        // To end is to hang up: a request that has just been sent has its --timeout to be answered.
+        let has_drained = self.agreed >= threshold && self.unsent == 0 && now >= self.next_request;
         if is_between_rounds && has_drained && now >= min {
             return Step::End(End::Drained);
         }
@@ -560,10 +561,10 @@ mod tests {
     fn requests_wait_for_the_delay() {
         let delayed = Rules { delay: secs(7.25), ..rules() };
         assert_eq!(unwatched(&delayed, 1, takes_all).sent, [(0, 7.25)]);
-        // Checks go on meanwhile, and what has drained does not end the drain before the requests have been sent.
+        // Checks go on meanwhile, and what has drained does not end the drain before the requests have been answered.
         let idle = |_, _| (0.0, IDLE);
         let two = run_with_requests(&delayed, 1, 2, idle, takes_all);
-        assert_eq!((two.sent, two.end), (vec![(0, 7.25), (1, 7.375)], (7.375, End::Drained)));
+        assert_eq!((two.sent, two.end), (vec![(0, 7.25), (1, 7.375)], (7.5, End::Drained)));
         // A first round that hangs beyond the delay holds them up no longer than it would without a delay.
         let hangs = |_, _| (60.0, READY);
         let short = Rules { delay: secs(0.5), ..rules() };

@@ -34,7 +34,7 @@ def commands(heading):
 
 
 def paste(block):
-    done = subprocess.run(("bash", "-euo", "pipefail"), input=block, capture_output=True, text=True, cwd=parts.ROOT)
+    done = subprocess.run(("bash", "-eu"), input=block, capture_output=True, text=True, cwd=parts.ROOT)
     assert not done.returncode, f"{block}\n{done.stdout}{done.stderr}"
     return done.stdout
 

@@ -72,6 +72,7 @@ pub fn holds(input: &[u8]) {
         match step {
             Step::End(End::Drained) => {
                 assert!(watches > 0 && now >= rules.min && sent.len() == requests);
+                assert!(is_over || requests == 0 || now >= may_send, "a request had no time to be answered");
                 for watch in shown {
                     assert!(watch.drained >= rules.threshold && (watch.ready || rules.assume_ready));
                 }
