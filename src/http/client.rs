@@ -70,29 +70,6 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Why there is no answer that counts.
-#[derive(Clone, Copy, Debug)]
-pub enum Error {
-    /// The connection failed before there was an answer.
-    Connection(Failure),
-    /// There was an answer, but it is malformed, too long, or a redirect that cannot be followed.
-    Answer(Failure),
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Error {
-        Error::Answer(failure)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        match error {
-            Error::Connection(failure) | Error::Answer(failure) => failure,
-        }
-    }
-}
-
 /// A request, the redirects that it leads to, and the answer as far as it has come.
 pub struct Exchange<'a> {
     method: Method,
@@ -109,6 +86,8 @@ pub struct Exchange<'a> {
     received: Vec<u8>,
     /// The server has ended the stream.
     ended: bool,
+    /// An answer has come, if a bad one. A failure is then the answer's, and before that the connection's.
+    pub is_answered: bool,
 }
 
 impl<'a> Exchange<'a> {
@@ -132,6 +111,7 @@ impl<'a> Exchange<'a> {
             unsent: request(method, &url.target, custom_host.unwrap_or(&url.authority), headers),
             received: Vec::new(),
             ended: false,
+            is_answered: false,
         }
     }
 
@@ -141,10 +121,10 @@ impl<'a> Exchange<'a> {
     ///
     /// # Errors
     /// Why there is no answer that counts.
-    pub fn advance(&mut self, deadline: Duration) -> Result<Answer, Error> {
+    pub fn advance(&mut self, deadline: Duration) -> Result<Answer, Failure> {
         loop {
-            self.connection.open(deadline).map_err(Error::Connection)?;
-            self.connection.send(&mut self.unsent, deadline).map_err(Error::Connection)?;
+            self.connection.open(deadline)?;
+            self.connection.send(&mut self.unsent, deadline)?;
             let mut head = self.head(deadline)?;
             let mut redirect = None;
             if matches!(head.status, 301 | 302 | 303 | 307 | 308) {
@@ -159,9 +139,7 @@ impl<'a> Exchange<'a> {
                         continue;
                     }
                     Redirect::Follow { .. } => NotFollowed::SameHost(location, next),
-                    Redirect::OtherScheme => {
-                        return Err(Failure::Unready("redirect to a scheme that is not http").into());
-                    }
+                    Redirect::OtherScheme => return Err(Failure::Unready("redirect to a scheme that is not http")),
                     Redirect::OtherHost => NotFollowed::OtherHost(location),
                     Redirect::Tls => NotFollowed::Tls(location),
                 });
@@ -174,12 +152,12 @@ impl<'a> Exchange<'a> {
     }
 
     /// Reads the body of a redirect. It may be broken, but it must not stall.
-    fn skip_redirect(&mut self, head: &response::Head, deadline: Duration) -> Result<(), Error> {
+    fn skip_redirect(&mut self, head: &response::Head, deadline: Duration) -> Result<(), Failure> {
         if self.read == Read::Head || head.announces_more_than(response::REDIRECT_BODY_MAX) {
             return Ok(());
         }
         match self.body(head, response::REDIRECT_BODY_MAX, deadline) {
-            Err(error) if matches!(error.into(), Failure::SaysNothing(_)) => Err(error),
+            Err(failure @ Failure::SaysNothing(_)) => Err(failure),
             _ => Ok(()),
         }
     }
@@ -193,34 +171,38 @@ impl<'a> Exchange<'a> {
         self.unsent = request(self.method, &url.target, self.custom_host.unwrap_or(&url.authority), self.headers);
         self.received.clear();
         self.ended = false;
+        self.is_answered = false;
         self.url = url;
         Ok(())
     }
 
-    fn head(&mut self, deadline: Duration) -> Result<response::Head, Error> {
+    fn head(&mut self, deadline: Duration) -> Result<response::Head, Failure> {
         loop {
-            if let Some(head) = response::head(&self.received)? {
+            let head = response::head(&self.received);
+            self.is_answered = head != Ok(None);
+            if let Some(head) = head? {
                 return Ok(head);
             }
             if self.ended {
-                return Err(Error::Connection(CLOSED));
+                return Err(CLOSED);
             }
             self.receive(deadline)?;
         }
     }
 
-    fn body(&mut self, head: &response::Head, limit: u64, deadline: Duration) -> Result<(), Error> {
+    fn body(&mut self, head: &response::Head, limit: u64, deadline: Duration) -> Result<(), Failure> {
         while !response::body(&self.received, head, limit, self.ended)? {
             self.receive(deadline)?;
         }
         Ok(())
     }
 
-    fn receive(&mut self, deadline: Duration) -> Result<(), Error> {
+    fn receive(&mut self, deadline: Duration) -> Result<(), Failure> {
         if self.received.len() > RESPONSE_MAX {
-            return Err(Failure::SaysNothing("more than 64 KiB without an end").into());
+            self.is_answered = true;
+            return Err(Failure::SaysNothing("more than 64 KiB without an end"));
         }
-        self.ended = !self.connection.receive(&mut self.received, deadline).map_err(Error::Connection)?;
+        self.ended = !self.connection.receive(&mut self.received, deadline)?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::client::{self, Answer, Exchange, Method, NotFollowed, Read};
+use super::client::{Answer, Exchange, Method, NotFollowed, Read};
 use super::header::Header;
 use crate::drain::Reply;
 use crate::net::endpoint::Endpoint;
@@ -76,20 +76,18 @@ pub struct Sender<'a> {
     headers: &'a [Header<'a>],
     /// `None` before the request is sent, and after the connection has failed.
     exchange: Option<Exchange<'a>>,
-    is_answered: bool,
 }
 
 impl<'a> Sender<'a> {
     /// `headers` go with the request.
     pub fn new(request: &'a Request<'a>, headers: &'a [Header<'a>]) -> Sender<'a> {
-        Sender { request, headers, exchange: None, is_answered: false }
+        Sender { request, headers, exchange: None }
     }
 
     /// Begins to send the request, over a new connection.
     pub fn send(&mut self) {
         let Request { method, url, .. } = self.request;
         self.exchange = Some(Exchange::new(*method, url, self.headers, Read::Head));
-        self.is_answered = false;
     }
 
     /// Does what can be done now, and returns the answer when it has come, once. It does not wait for the body, but drops what
@@ -101,24 +99,22 @@ impl<'a> Sender<'a> {
     /// to look.
     pub fn advance(&mut self) -> Option<Result<Answer, Error>> {
         let exchange = self.exchange.as_mut()?;
-        if self.is_answered {
+        if exchange.is_answered {
             exchange.drop_rest();
             return None;
         }
-        let result = match exchange.advance(Duration::ZERO) {
-            Err(client::Error::Connection(TIMED_OUT)) => return None,
-            Err(client::Error::Connection(failure)) => {
+        Some(match exchange.advance(Duration::ZERO) {
+            Err(TIMED_OUT) => return None,
+            Err(failure) if exchange.is_answered => Err(Error::BadAnswer(failure)),
+            Err(failure) => {
                 self.exchange = None;
-                return Some(Err(Error::NotTaken(failure)));
+                Err(Error::NotTaken(failure))
             }
-            Err(client::Error::Answer(failure)) => Err(Error::BadAnswer(failure)),
             Ok(answer) => match (answer.status, &answer.redirect) {
                 (200..300, _) | (302 | 303, Some(NotFollowed::SameHost(..))) => Ok(answer),
                 _ => Err(Error::Answer(answer)),
             },
-        };
-        self.is_answered = true;
-        Some(result)
+        })
     }
 
     /// Returns what to poll before it advances, if anything can come.
