@@ -4,7 +4,10 @@
 //! HTTP/2 is RFC 9113; gRPC over it is `doc/PROTOCOL-HTTP2.md` in the grpc repository; the service is `grpc.health.v1`.
 
 use super::hpack::{self, BAD_HEADERS};
-use crate::net::failure::{BUSY, Failure};
+use crate::net::failure::{
+    BUSY, Failure,
+    Why::{Busy, SaysNothing, Status, Unready},
+};
 use crate::text::{USER_AGENT, is_value_byte, signed};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -41,7 +44,7 @@ const BLOCK_MAX: usize = 16 * 1024;
 /// The stream of the one call.
 const CALL: u32 = 1;
 
-const BAD_FRAME: Failure = Failure::Unready("malformed HTTP/2 frame");
+const BAD_FRAME: Failure = Failure::new(&Unready("malformed HTTP/2 frame"));
 
 /// SETTINGS_HEADER_TABLE_SIZE 0 and SETTINGS_ENABLE_PUSH 0.
 const OUR_SETTINGS: [u8; 12] = [0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0];
@@ -135,10 +138,10 @@ impl Call {
             let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
             // The first frame tells HTTP/2 from other protocols, such as an HTTP/1 answer.
             if !self.settled && kind != SETTINGS {
-                return Err(Failure::Unready("not HTTP/2: the first frame is not SETTINGS"));
+                return Err(Failure::new(&Unready("not HTTP/2: the first frame is not SETTINGS")));
             }
             if length > FRAME_MAX {
-                return Err(Failure::Unready("HTTP/2 frame over 16 KiB"));
+                return Err(Failure::new(&Unready("HTTP/2 frame over 16 KiB")));
             }
             let Some((payload, after)) = after.split_at_checked(length) else { break };
             rest = after;
@@ -160,7 +163,7 @@ impl Call {
         replies: &mut Vec<u8>,
     ) -> Result<Option<i32>, Failure> {
         if self.block.is_some() && (kind != CONTINUATION || stream != CALL) {
-            return Err(Failure::Unready("HTTP/2 headers interrupted"));
+            return Err(Failure::new(&Unready("HTTP/2 headers interrupted")));
         }
         match kind {
             SETTINGS if stream != 0 || !payload.len().is_multiple_of(6) || flags & ACK != 0 && !payload.is_empty() => {
@@ -177,21 +180,21 @@ impl Call {
             GOAWAY if stream != 0 || payload.len() < 8 => return Err(BAD_FRAME),
             // A server that shuts down still answers the streams up to the one that it names: RFC 9113 section 6.8.
             GOAWAY if u32::from_be_bytes([payload[0] & 0x7f, payload[1], payload[2], payload[3]]) < CALL => {
-                return Err(Failure::Unready("server is going away"));
+                return Err(Failure::new(&Unready("server is going away")));
             }
             RST_STREAM if stream == 0 || payload.len() != 4 => return Err(BAD_FRAME),
-            RST_STREAM if stream == CALL => return Err(Failure::Unready("stream reset")),
+            RST_STREAM if stream == CALL => return Err(Failure::new(&Unready("stream reset"))),
             WINDOW_UPDATE if payload.len() != 4 || payload.iter().all(|&b| b == 0) => return Err(BAD_FRAME),
             // RFC 9113 section 8.4 forbids it, but grpc-go ignores it.
-            PUSH_PROMISE => return Err(Failure::SaysNothing("server push, which was switched off")),
+            PUSH_PROMISE => return Err(Failure::new(&SaysNothing("server push, which was switched off"))),
             DATA | HEADERS | CONTINUATION if stream == 0 => return Err(BAD_FRAME),
             DATA if stream == CALL => {
                 if !self.answered {
-                    return Err(Failure::Unready("gRPC data before its headers"));
+                    return Err(Failure::new(&Unready("gRPC data before its headers")));
                 }
                 self.message.extend_from_slice(unpadded(flags, payload).ok_or(BAD_FRAME)?);
                 if flags & END_STREAM != 0 {
-                    return Err(Failure::Unready("gRPC call ended without trailers"));
+                    return Err(Failure::new(&Unready("gRPC call ended without trailers")));
                 }
             }
             HEADERS if stream == CALL => {
@@ -213,7 +216,7 @@ impl Call {
     /// Takes in that a part of a header block has come. `flags` are those of its frame.
     fn block_part(&mut self, flags: u8) -> Result<Option<i32>, Failure> {
         if self.block.as_ref().is_some_and(|(block, _)| block.len() > BLOCK_MAX) {
-            return Err(Failure::SaysNothing("HTTP/2 headers over 16 KiB"));
+            return Err(Failure::new(&SaysNothing("HTTP/2 headers over 16 KiB")));
         }
         if flags & END_HEADERS == 0 {
             return Ok(None);
@@ -227,19 +230,21 @@ impl Call {
         }
         if !self.answered && !fields.is_grpc {
             return Err(match fields.status {
-                Some(status) if BUSY.contains(&status) => Failure::Busy("not gRPC, HTTP status", status),
-                Some(status) => Failure::Status("not gRPC, HTTP status", status),
-                None => Failure::Unready("not gRPC, no status"),
+                Some(status) if BUSY.contains(&status) => Failure::status(&Busy("not gRPC, HTTP status"), status),
+                Some(status) => Failure::status(&Status("not gRPC, HTTP status"), status),
+                None => Failure::new(&Unready("not gRPC, no status")),
             });
         }
         match (self.answered, ends) {
             (false, false) => self.answered = true,
-            (true, false) => return Err(Failure::Unready("gRPC headers in mid-stream")),
+            (true, false) => return Err(Failure::new(&Unready("gRPC headers in mid-stream"))),
             (_, true) => {
                 return match fields.grpc_status.unwrap_or(UNKNOWN) {
-                    OK => response(&self.message).map(Some).ok_or(Failure::Unready("malformed gRPC message")),
-                    status @ (DEADLINE_EXCEEDED | RESOURCE_EXHAUSTED) => Err(Failure::Busy("gRPC status", status)),
-                    status => Err(Failure::Status("gRPC status", status)),
+                    OK => response(&self.message).map(Some).ok_or(Failure::new(&Unready("malformed gRPC message"))),
+                    status @ (DEADLINE_EXCEEDED | RESOURCE_EXHAUSTED) => {
+                        Err(Failure::status(&Busy("gRPC status"), status))
+                    }
+                    status => Err(Failure::status(&Status("gRPC status"), status)),
                 };
             }
         }
@@ -498,7 +503,7 @@ mod tests {
             ("GOAWAY of 7 bytes", after(&[framed(GOAWAY, 0, 0, &[0; 7])])),
         ];
         for (name, got) in cases {
-            assert!(matches!(got, Err(Failure::Unready(_) | Failure::Status(..))), "{name}: {got:?}");
+            assert!(matches!(got, Err(Failure { why: Unready(_) | Status(_), .. })), "{name}: {got:?}");
         }
         for (name, got) in [
             ("a push", after(&[framed(PUSH_PROMISE, END_HEADERS, CALL, &[0, 0, 0, 2])])),
@@ -506,7 +511,7 @@ mod tests {
             ("a late table size", after(&[framed(HEADERS, END_HEADERS, CALL, b"\x88\x20")])),
             ("a row of a dynamic table", after(&[framed(HEADERS, END_HEADERS, CALL, b"\x88\xbe")])),
         ] {
-            assert!(matches!(got, Err(Failure::SaysNothing(_))), "{name}: {got:?}");
+            assert!(matches!(got, Err(Failure { why: SaysNothing(_), .. })), "{name}: {got:?}");
         }
         // Nothing of this is an answer yet.
         for frames in [vec![], vec![opening()], vec![opening(), good()], vec![headers(0, &[GRPC])]] {

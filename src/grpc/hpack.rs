@@ -1,11 +1,14 @@
 //! HPACK (RFC 7541) without a dynamic table. The client announces a table of size 0, so every index is a row of the static
 //! table, and a header block cannot unpack to much more than its size.
 
-use crate::net::failure::Failure;
+use crate::net::failure::{
+    Failure,
+    Why::{SaysNothing, Unready},
+};
 use crate::text::is_token_byte;
 
 /// A header block is malformed.
-pub(super) const BAD_HEADERS: Failure = Failure::Unready("malformed HTTP/2 headers");
+pub(super) const BAD_HEADERS: Failure = Failure::new(&Unready("malformed HTTP/2 headers"));
 
 /// A function that gets each name and value.
 type Field<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), Failure>;
@@ -31,7 +34,7 @@ pub fn decode(mut block: &[u8], field: Field) -> Result<(), Failure> {
                 }
                 if fields_begun {
                     // RFC 7541 section 4.2 forbids it, but grpc-go accepts it while its table is empty.
-                    return Err(Failure::SaysNothing("HPACK table size after a field"));
+                    return Err(Failure::new(&SaysNothing("HPACK table size after a field")));
                 }
                 continue;
             }
@@ -60,7 +63,7 @@ fn static_row(index: usize) -> Result<(&'static [u8], &'static [u8]), Failure> {
         15..=61 => (b"other", b""),
         0 => return Err(BAD_HEADERS),
         // A row of the table that we have switched off. A client that keeps a table, as grpc-go does, may be able to read it.
-        _ => return Err(Failure::SaysNothing("HPACK dynamic table, which was switched off")),
+        _ => return Err(Failure::new(&SaysNothing("HPACK dynamic table, which was switched off"))),
     })
 }
 
@@ -267,11 +270,11 @@ mod tests {
         ] {
             assert_eq!(fields(block), Err(BAD_HEADERS), "{}", block.escape_ascii());
         }
-        assert_eq!(fields(b"\x88\x20"), Err(Failure::SaysNothing("HPACK table size after a field")));
+        assert_eq!(fields(b"\x88\x20"), Err(Failure::new(&SaysNothing("HPACK table size after a field"))));
         for block in [&b"\xbe"[..], b"\x7f\x00\x00", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"] {
             assert_eq!(
                 fields(block),
-                Err(Failure::SaysNothing("HPACK dynamic table, which was switched off")),
+                Err(Failure::new(&SaysNothing("HPACK dynamic table, which was switched off"))),
                 "{}",
                 block.escape_ascii()
             );

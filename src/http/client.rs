@@ -8,7 +8,10 @@ use super::redirect::{Redirect, resolve};
 use super::response;
 use crate::net::connection::Connection;
 use crate::net::endpoint::Endpoint;
-use crate::net::failure::{CLOSED, Failure, TIMED_OUT};
+use crate::net::failure::{
+    CLOSED, Failure, TIMED_OUT,
+    Why::{SaysNothing, Unready},
+};
 use crate::net::url::HttpUrl;
 use crate::os::sys::PollFd;
 use crate::text::{Bytes, USER_AGENT};
@@ -139,7 +142,9 @@ impl<'a> Exchange<'a> {
                         continue;
                     }
                     Redirect::Follow { .. } => NotFollowed::SameHost(location, next),
-                    Redirect::OtherScheme => return Err(Failure::Unready("redirect to a scheme that is not http")),
+                    Redirect::OtherScheme => {
+                        return Err(Failure::new(&Unready("redirect to a scheme that is not http")));
+                    }
                     Redirect::OtherHost => NotFollowed::OtherHost(location),
                     Redirect::Tls => NotFollowed::Tls(location),
                 });
@@ -157,7 +162,7 @@ impl<'a> Exchange<'a> {
             return Ok(());
         }
         match self.body(head, response::REDIRECT_BODY_MAX, deadline) {
-            Err(failure @ Failure::SaysNothing(_)) => Err(failure),
+            Err(failure) if matches!(failure.why, SaysNothing(_)) => Err(failure),
             _ => Ok(()),
         }
     }
@@ -165,7 +170,7 @@ impl<'a> Exchange<'a> {
     fn follow(&mut self, url: HttpUrl) -> Result<(), Failure> {
         self.redirects += 1;
         if self.redirects > REDIRECTS_MAX {
-            return Err(Failure::Unready("more than 9 redirects"));
+            return Err(Failure::new(&Unready("more than 9 redirects")));
         }
         self.connection = Connection::new(&url.endpoint);
         self.unsent = request(self.method, &url.target, self.custom_host.unwrap_or(&url.authority), self.headers);
@@ -200,7 +205,7 @@ impl<'a> Exchange<'a> {
     fn receive(&mut self, deadline: Duration) -> Result<(), Failure> {
         if self.received.len() > RESPONSE_MAX {
             self.is_answered = true;
-            return Err(Failure::SaysNothing("more than 64 KiB without an end"));
+            return Err(Failure::new(&SaysNothing("more than 64 KiB without an end")));
         }
         self.ended = !self.connection.receive(&mut self.received, deadline)?;
         Ok(())

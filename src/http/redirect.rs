@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 
 use crate::net::endpoint::Endpoint;
-use crate::net::failure::Failure;
+use crate::net::failure::{Failure, Why::Unready};
 use crate::net::url::{HTTP_PORT, HttpUrl, ip_address, percent_decode, port_number};
 use crate::text::{split_before, split_once};
 
-const BAD_LOCATION: Failure = Failure::Unready("malformed Location");
+const BAD_LOCATION: Failure = Failure::new(&Unready("malformed Location"));
 
 /// What to do about a redirect.
 #[derive(Debug, PartialEq)]
@@ -83,7 +83,7 @@ pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redire
         if let Endpoint::Tcp(_, url_port) = &mut url.endpoint {
             *url_port = match port {
                 b"" => HTTP_PORT,
-                digits => port_number(digits).ok_or(Failure::Unready("Location with an invalid port"))?,
+                digits => port_number(digits).ok_or(Failure::new(&Unready("Location with an invalid port")))?,
             };
         }
     }

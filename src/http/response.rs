@@ -1,6 +1,9 @@
 //! HTTP/1 responses, read from bytes as the kubelet's prober reads them: `ReadResponse` of Go's `net/http`, and what it calls.
 
-use crate::net::failure::Failure;
+use crate::net::failure::{
+    Failure,
+    Why::{SaysNothing, Unready},
+};
 use crate::text::{decimal, hex, is_token_byte, is_value_byte};
 
 /// How many bytes a response's head may have. The kubelet takes more.
@@ -18,10 +21,10 @@ const CHUNK_LINE_MAX: usize = 4096;
 /// `net/http/internal/chunked.go`.
 const CHUNK_EXCESS_MAX: u64 = 16 * 1024;
 
-const BAD_STATUS_LINE: Failure = Failure::Unready("malformed status line");
-const BAD_HEADER: Failure = Failure::Unready("malformed header");
-const BAD_CHUNK: Failure = Failure::Unready("malformed chunk");
-const LONG_HEAD: Failure = Failure::SaysNothing("head over 16 KiB");
+const BAD_STATUS_LINE: Failure = Failure::new(&Unready("malformed status line"));
+const BAD_HEADER: Failure = Failure::new(&Unready("malformed header"));
+const BAD_CHUNK: Failure = Failure::new(&Unready("malformed chunk"));
+const LONG_HEAD: Failure = Failure::new(&SaysNothing("head over 16 KiB"));
 
 /// A response's head.
 #[derive(Debug, PartialEq)]
@@ -77,7 +80,7 @@ pub fn body(bytes: &[u8], head: &Head, limit: u64, ended: bool) -> Result<bool, 
         Framing::Close => ended || body.len() as u64 >= limit,
         Framing::Chunked => chunked(body, limit)?,
     };
-    if ended && !complete { Err(Failure::Unready("body broken off")) } else { Ok(complete) }
+    if ended && !complete { Err(Failure::new(&Unready("body broken off"))) } else { Ok(complete) }
 }
 
 /// Returns the first line without its LF or CRLF, and its length with it.
@@ -167,7 +170,7 @@ impl Fields {
             self.location = Some(value.to_vec());
         } else if name.eq_ignore_ascii_case(b"content-length") {
             if self.content_length.get_or_insert_with(|| value.to_vec()) != value {
-                return Err(Failure::Unready("conflicting Content-Length"));
+                return Err(Failure::new(&Unready("conflicting Content-Length")));
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.chunked = Some(self.chunked.is_none() && value.eq_ignore_ascii_case(b"chunked"));
@@ -178,14 +181,14 @@ impl Fields {
     /// Returns what ends the body: `readTransfer` in Go's `net/http/transfer.go`.
     fn framing(&self, status: u32, minor: u8) -> Result<Framing, Failure> {
         if self.chunked == Some(false) && minor > 0 {
-            return Err(Failure::Unready("unsupported Transfer-Encoding"));
+            return Err(Failure::new(&Unready("unsupported Transfer-Encoding")));
         }
         let length = match &self.content_length {
             None => None,
             Some(digits) => Some(
                 decimal(digits)
                     .filter(|&length| i64::try_from(length).is_ok())
-                    .ok_or(Failure::Unready("malformed Content-Length"))?,
+                    .ok_or(Failure::new(&Unready("malformed Content-Length")))?,
             ),
         };
         Ok(match length {
@@ -212,7 +215,7 @@ fn chunked(body: &[u8], limit: u64) -> Result<bool, Failure> {
         let size = chunk_size(trim_end(line))?;
         excess = (excess + line.len() as u64 + 2).saturating_sub(size.saturating_mul(2).saturating_add(16));
         if excess > CHUNK_EXCESS_MAX {
-            return Err(Failure::Unready("too much chunked encoding for its data"));
+            return Err(Failure::new(&Unready("too much chunked encoding for its data")));
         }
         if size == 0 {
             return trailers(rest);
@@ -252,7 +255,7 @@ fn trailers(rest: &[u8]) -> Result<bool, Failure> {
     }
     let window = &rest[..rest.len().min(TRAILER_MAX)];
     if rest.len() < 2 || !window.windows(4).any(|w| w == b"\r\n\r\n") {
-        return if rest.len() > TRAILER_MAX { Err(Failure::Unready("trailers over 4 KiB")) } else { Ok(false) };
+        return if rest.len() > TRAILER_MAX { Err(Failure::new(&Unready("trailers over 4 KiB"))) } else { Ok(false) };
     }
     fields(rest, TRAILER_MAX).map(|trailers| trailers.is_some())
 }

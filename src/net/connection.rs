@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::endpoint::{Endpoint, Host};
-use super::failure::Failure;
+use super::failure::{Failure, Why::SaysNothing};
 use super::own::Own;
 use crate::os::clock::poll_until;
 use crate::os::sys::{self, Errno, PollFd};
@@ -104,7 +104,7 @@ impl Connection {
                 }
                 Err(sys::EINPROGRESS | sys::EALREADY) => self.wait(sys::POLLOUT, deadline)?,
                 Err(sys::EAGAIN) if family(&self.address) == sys::AF_UNIX => {
-                    return Err(Failure::SaysNothing("listen queue full"));
+                    return Err(Failure::new(&SaysNothing("listen queue full")));
                 }
                 Err(error) => self.fall_back(error)?,
             }

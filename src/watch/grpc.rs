@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Verdict;
 use crate::grpc::health::{Call, SERVING, request, serving_status};
 use crate::net::connection::connect;
-use crate::net::failure::{CLOSED, Failure};
+use crate::net::failure::{CLOSED, Failure, Why::SaysNothing};
 use crate::net::url::GrpcUrl;
 
 /// How many bytes a server may send before its answer is complete. HTTP/2 lets it send as many before the client must open its
@@ -27,7 +27,7 @@ fn status(url: &GrpcUrl, deadline: Duration) -> Result<i32, Failure> {
     while connection.receive(&mut bytes, deadline)? {
         received += bytes.len();
         if received > RESPONSE_MAX {
-            return Err(Failure::SaysNothing("more than 64 KiB without an answer"));
+            return Err(Failure::new(&SaysNothing("more than 64 KiB without an answer")));
         }
         if let Some(status) = call.receive(&bytes, &mut replies)? {
             return Ok(status);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::drain::Finding;
 use crate::http::header::Header;
 use crate::net::endpoint::Endpoint;
-use crate::net::failure::Failure;
+use crate::net::failure::{Failure, Why};
 use crate::net::url::{self, GrpcUrl, HttpUrl};
 use crate::text::Bytes;
 
@@ -119,9 +119,9 @@ impl fmt::Display for Verdict {
 
 impl From<Failure> for Verdict {
     fn from(failure: Failure) -> Verdict {
-        match failure {
-            Failure::Unready(_) | Failure::Status(..) => Verdict::answered(false, &failure),
-            Failure::SaysNothing(_) | Failure::Busy(..) | Failure::Local(_) => Verdict::unknown(&failure),
+        match failure.why {
+            Why::Unready(_) | Why::Status(_) => Verdict::answered(false, &failure),
+            Why::SaysNothing(_) | Why::Busy(_) | Why::Local => Verdict::unknown(&failure),
         }
     }
 }

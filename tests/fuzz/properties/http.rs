@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use drain_sleep::http::response::{BODY_MAX, HEAD_MAX, REDIRECT_BODY_MAX, body, head};
-use drain_sleep::net::failure::Failure;
+use drain_sleep::net::failure::{Failure, Why::SaysNothing};
 use drain_sleep::net::url;
 
 use super::url::redirect;
@@ -31,7 +31,7 @@ pub fn holds(input: &[u8]) {
     let short = settled(response, phase, |bytes| verdict(bytes, REDIRECT_BODY_MAX));
 
     // What is malformed is told as such; only a head that is too long says nothing.
-    if let Some(Err(Failure::SaysNothing(_))) = whole {
+    if let Some(Err(Failure { why: SaysNothing(_), .. })) = whole {
         assert!(final_head == whole && response.len() > HEAD_MAX, "{whole:?}");
     }
     // To read less of a body finds no more wrong with it, and takes no more bytes.
