@@ -22,6 +22,11 @@ pub fn trim(text: &[u8]) -> &[u8] {
     str::from_utf8(text).map_or(text, |text| text.trim().as_bytes())
 }
 
+/// Returns what white space separates in a text. One that is not UTF-8 has no words.
+pub fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    str::from_utf8(text).unwrap_or_default().split_whitespace().map(str::as_bytes)
+}
+
 /// Reads a decimal number. Returns `None` if the text is empty, has anything but digits, or is over `u64::MAX`.
 pub fn decimal(digits: &[u8]) -> Option<u64> {
     let value = |value: u64, &digit: &u8| {

@@ -8,7 +8,7 @@ use super::mistake::{Mistake, Mistakes};
 use super::options::{Found, Kind, find, is_option};
 pub use super::options::{Help, Opt};
 use super::variables::{Environment, expand, shell_variable};
-use crate::text::{split_before, split_once, trim};
+use crate::text::{self, split_before, split_once, trim};
 
 /// How many bytes all variables together may add to a command line: as many as Linux usually allows for a whole
 /// command line, execve(2).
@@ -120,8 +120,8 @@ impl<'a> Parser<'a> {
                     let why = "has spaces in or around it: make each argument an item of its own";
                     self.args.mistakes.push(Mistake::Argument(text, why));
                     let mut parts = Vec::new();
-                    for part in str::from_utf8(text).unwrap_or_default().split_whitespace() {
-                        parts.push(Word { text: unquoted(part).as_bytes(), mistake: None });
+                    for part in text::words(text) {
+                        parts.push(Word { text: unquoted(part), mistake: None });
                     }
                     self.read(&parts);
                     Ok(())
@@ -150,8 +150,8 @@ impl<'a> Parser<'a> {
         } else {
             self.args.duration = add(self.args.duration, duration);
         }
-        for word in str::from_utf8(text).unwrap_or_default().split_whitespace() {
-            let is_bare = is_bare_number(word.as_bytes());
+        for word in text::words(text) {
+            let is_bare = is_bare_number(word);
             self.has_unit |= !is_bare;
             self.has_many_seconds |= is_bare && duration::lenient(word) > Some(SECONDS_MAX);
         }
@@ -225,19 +225,18 @@ impl<'a> Parser<'a> {
 
 /// Returns true if an argument has white space in it and holds an option, apart from options whose value may have white space.
 fn holds_option(text: &[u8]) -> bool {
-    let text = str::from_utf8(text).unwrap_or_default();
-    if !text.contains(char::is_whitespace) {
+    if text::words(text).next() == Some(text) {
         return false;
     }
-    if text.starts_with("--")
-        && let Some((name, value)) = text.split_once('=')
-        && let Found::Known(spec) | Found::Near(spec) = find(name.as_bytes())
+    if text.starts_with(b"--")
+        && let Some((name, value)) = split_once(text, b'=')
+        && let Found::Known(spec) | Found::Near(spec) = find(name)
     {
         match spec.kind {
             Kind::Duration | Kind::Header | Kind::Path => return false,
-            Kind::Port | Kind::Url | Kind::Number if value.split_whitespace().count() <= 1 => return false,
+            Kind::Port | Kind::Url | Kind::Number if text::words(value).count() <= 1 => return false,
             _ => {}
         }
     }
-    text.split_whitespace().any(|word| is_option(unquoted(word).as_bytes()))
+    text::words(text).any(|word| is_option(unquoted(word)))
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::text::{FOREVER, decimal, split_before, split_once};
+use crate::text::{FOREVER, decimal, split_before, split_once, words};
 
 /// The longest finite drain. Nothing in Kubernetes waits this long, so that more is most likely a typo.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -14,40 +14,25 @@ pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub const SECONDS_MAX: Duration = Duration::from_secs(1000);
 
 /// The units that humantime knows. It takes memory to refuse another, and there may be none: see `salvage`.
-const UNITS: &str = " ns nsec nanos us µs usec ms msec millis s sec secs second seconds m min mins minute minutes h hr hrs hour \
-    hours d day days w wk wks week weeks M month months y yr yrs year years ";
+const UNITS: &str = "ns nsec nanos us µs usec ms msec millis s sec secs second seconds m min mins minute minutes h hr hrs hour \
+    hours d day days w wk wks week weeks M month months y yr yrs year years";
 
-/// Why a text is not a duration.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Error {
-    /// It is more than [`LONGEST`]. `month` is true if the reason was the unit `M`, humantime's month.
-    TooLong { month: bool },
-    /// It is not a duration, and why.
-    Malformed(&'static str),
-}
-
-impl Error {
-    fn why(self) -> &'static str {
-        match self {
-            Error::TooLong { month: false } => "is more than 30 days: for a sleep without end write infinity",
-            Error::TooLong { month: true } => "is more than 30 days: M is a month, write m for minutes",
-            Error::Malformed(why) => why,
-        }
-    }
-}
+const TOO_LONG: &str = "is more than 30 days: for a sleep without end write infinity";
+/// `M` is humantime's month.
+const TOO_MANY_MONTHS: &str = "is more than 30 days: M is a month, write m for minutes";
 
 /// Reads the durations in a text, and returns their sum. White space separates them, so that `1m 30s` is two.
 ///
 /// # Errors
 /// What is wrong with the text or with the first duration that is refused, in words that follow the text.
 pub fn read(text: &[u8]) -> Result<Duration, &'static str> {
-    let text = str::from_utf8(text).map_err(|_| "is not UTF-8: write 20, 0.5, 1m30s or 500ms")?;
+    str::from_utf8(text).map_err(|_| "is not UTF-8: write 20, 0.5, 1m30s or 500ms")?;
     let mut sum = None;
-    for word in text.split_whitespace() {
+    for word in words(text) {
         if unquoted(word).len() < word.len() {
             return Err("has quotes, commas or brackets around it, which no shell removes: leave them out");
         }
-        sum = add(sum, parse(word.as_bytes()).map_err(Error::why)?);
+        sum = add(sum, parse(word)?);
     }
     not_too_long(sum.ok_or("is blank: write 20, 0.5, 1m30s or 500ms")?)
 }
@@ -62,25 +47,24 @@ pub fn add(sum: Option<Duration>, duration: Duration) -> Option<Duration> {
 /// # Errors
 /// That it is too long, in words that follow it.
 pub fn not_too_long(sum: Duration) -> Result<Duration, &'static str> {
-    if sum > LONGEST && sum != FOREVER { Err(Error::TooLong { month: false }.why()) } else { Ok(sum) }
+    if sum > LONGEST && sum != FOREVER { Err(TOO_LONG) } else { Ok(sum) }
 }
 
 /// Reads one duration without white space. One that is too long counts as [`LONGEST`].
-pub fn lenient(word: &str) -> Option<Duration> {
-    match parse(word.as_bytes()) {
-        Ok(duration) => Some(duration),
-        Err(Error::TooLong { .. }) => Some(LONGEST),
-        Err(Error::Malformed(_)) => None,
+pub fn lenient(word: &[u8]) -> Option<Duration> {
+    match parse(word) {
+        Err(TOO_LONG | TOO_MANY_MONTHS) => Some(LONGEST),
+        other => other.ok(),
     }
 }
 
 /// Returns a word without the quotes, commas, semicolons and brackets around it, which YAML or a word processor has kept.
-pub fn unquoted(word: &str) -> &str {
+pub fn unquoted(word: &[u8]) -> &[u8] {
     let around = |c| {
         matches!(c, '\'' | '"' | '`' | '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}' | ',' | ';')
             || matches!(c, '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>')
     };
-    word.trim_matches(around)
+    str::from_utf8(word).map_or(word, |word| word.trim_matches(around).as_bytes())
 }
 
 /// Returns true if a word is a number without a unit: a duration in seconds, or a port.
@@ -93,12 +77,12 @@ fn is_number_byte(b: &u8) -> bool {
 }
 
 /// Reads one duration without white space: a bare number of seconds, `infinity`, or numbers with units.
-fn parse(text: &[u8]) -> Result<Duration, Error> {
+fn parse(text: &[u8]) -> Result<Duration, &'static str> {
     if text.eq_ignore_ascii_case(b"infinity") || text.eq_ignore_ascii_case(b"inf") {
         return Ok(FOREVER);
     }
     if let [b'-' | b'+', ..] = text {
-        return Err(Error::Malformed("has a sign: write 20, 0.5, 1m30s or 500ms"));
+        return Err("has a sign: write 20, 0.5, 1m30s or 500ms");
     }
     if text.iter().all(is_number_byte) {
         return bare(text);
@@ -113,14 +97,14 @@ fn parse(text: &[u8]) -> Result<Duration, Error> {
         rest = after;
     }
     // A finite sum must not reach FOREVER. No part of it exceeds LONGEST.
-    if sum > LONGEST { Err(Error::TooLong { month: false }) } else { Ok(sum) }
+    if sum > LONGEST { Err(TOO_LONG) } else { Ok(sum) }
 }
 
 /// Reads a number of seconds: `20`, `0.5`, `.5` or `5.`. Digits past the nanosecond are dropped.
-fn bare(text: &[u8]) -> Result<Duration, Error> {
+fn bare(text: &[u8]) -> Result<Duration, &'static str> {
     let (whole, fraction) = split_once(text, b'.').unwrap_or((text, b""));
     if whole.len() + fraction.len() == 0 || fraction.contains(&b'.') {
-        return Err(Error::Malformed("is not a number: write 20, 0.5, 1m30s or 500ms"));
+        return Err("is not a number: write 20, 0.5, 1m30s or 500ms");
     }
     let seconds = if whole.is_empty() { 0 } else { decimal(whole).unwrap_or(u64::MAX) };
     let mut nanos = 0;
@@ -130,35 +114,33 @@ fn bare(text: &[u8]) -> Result<Duration, Error> {
         scale /= 10;
     }
     let sum = Duration::new(seconds, nanos);
-    if sum > LONGEST { Err(Error::TooLong { month: false }) } else { Ok(sum) }
+    if sum > LONGEST { Err(TOO_LONG) } else { Ok(sum) }
 }
 
 /// Reads one number with its unit, which begins at `unit`, as humantime does.
-fn with_unit(text: &[u8], unit: usize) -> Result<Duration, Error> {
+fn with_unit(text: &[u8], unit: usize) -> Result<Duration, &'static str> {
     let (number, unit) = text.split_at(unit);
     if number.is_empty() {
-        return Err(Error::Malformed("has no number before its unit: write 20, 0.5, 1m30s or 500ms, without a space"));
+        return Err("has no number before its unit: write 20, 0.5, 1m30s or 500ms, without a space");
     }
     if unit.is_empty() {
-        return Err(Error::Malformed("ends in a number without a unit: write 1m30s"));
+        return Err("ends in a number without a unit: write 1m30s");
     }
-    let text = str::from_utf8(text).unwrap_or_default();
-    let name = &text[number.len()..];
-    if !UNITS.split_whitespace().any(|known| known == name) {
-        return Err(Error::Malformed("has an unknown unit: write ms, s, m, h or d"));
+    if !words(UNITS.as_bytes()).any(|known| known == unit) {
+        return Err("has an unknown unit: write ms, s, m, h or d");
     }
-    let too_long = Error::TooLong { month: name == "M" };
-    match humantime::parse_duration(text) {
+    let too_long = if unit == b"M" { TOO_MANY_MONTHS } else { TOO_LONG };
+    match humantime::parse_duration(str::from_utf8(text).unwrap_or_default()) {
         Ok(duration) if duration > LONGEST => Err(too_long),
         Ok(duration) => Ok(duration),
         // humantime has one error for too large and too many decimals. A number up to this is too large with no unit.
         Err(humantime::DurationError::NumberOverflow)
             if number.contains(&b'.') && decimal(split_before(number, b'.').0).is_some_and(|n| n < 100_000_000_000) =>
         {
-            Err(Error::Malformed("has too many decimals: write fewer"))
+            Err("has too many decimals: write fewer")
         }
         Err(humantime::DurationError::NumberOverflow) => Err(too_long),
-        Err(_) => Err(Error::Malformed("is not a duration: write 20, 0.5, 1m30s or 500ms")),
+        Err(_) => Err("is not a duration: write 20, 0.5, 1m30s or 500ms"),
     }
 }
 
@@ -276,7 +258,7 @@ mod tests {
         for unit in short.chain(UNITS.split_whitespace().map(String::from)) {
             let text = format!("1{unit}");
             let known = humantime::parse_duration(&text).is_ok();
-            assert_eq!(lenient(&text).is_some(), known, "{unit}");
+            assert_eq!(lenient(text.as_bytes()).is_some(), known, "{unit}");
             assert_eq!(UNITS.split_whitespace().any(|known| known == unit), known, "{unit}");
         }
     }
@@ -286,7 +268,7 @@ mod tests {
         for (word, counts) in
             [("x", None), ("", None), ("1.5", Some(1.5)), ("31d", Some(2_592_000.0)), ("1M", Some(2_592_000.0))]
         {
-            assert_eq!(lenient(word), counts.map(Duration::from_secs_f64), "{word}");
+            assert_eq!(lenient(word.as_bytes()), counts.map(Duration::from_secs_f64), "{word}");
         }
     }
 }

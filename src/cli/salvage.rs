@@ -8,7 +8,7 @@ use super::duration::{LONGEST, SECONDS_MAX, add, is_bare_number, lenient, unquot
 use super::options::{Found, Kind, Opt, Spec, find, is_option};
 use super::variables::{Environment, expand_into};
 use crate::drain::DEFAULT_MIN;
-use crate::text::FOREVER;
+use crate::text::{FOREVER, split_once, words};
 
 /// How many bytes an argument may have with its variables. The rest is cut off.
 const ROOM: usize = 1024;
@@ -46,24 +46,26 @@ pub fn salvage<'a>(arguments: impl Iterator<Item = &'a [u8]>, environment: Envir
     let mut place = Place::Operand;
     let mut room = [0; ROOM];
     for argument in arguments {
-        let text = str::from_utf8(expand_into(&mut room, argument, environment)).unwrap_or_default();
-        let text = if text.trim().is_empty() { "?" } else { text }; // a word, and not a duration
-        for mut word in text.split_whitespace().map(unquoted) {
+        let mut text = expand_into(&mut room, argument, environment);
+        if words(text).next().is_none() {
+            text = b"?"; // a word, and not a duration
+        }
+        for mut word in words(text).map(unquoted) {
             let is_value = matches!(place, Place::Value(..) | Place::Rest(_));
-            if is_option(word.as_bytes()) && (word.starts_with("--") || !is_value) {
-                let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
-                place = match find(name.as_bytes()) {
+            if is_option(word) && (word.starts_with(b"--") || !is_value) {
+                let (name, value) = split_once(word, b'=').map_or((word, None), |(name, value)| (name, Some(value)));
+                place = match find(name) {
                     Found::Known(spec) if spec.kind != Kind::Flag => Place::Value(spec, true),
                     Found::Near(spec) if spec.kind != Kind::Flag => Place::Value(spec, false),
                     Found::Known(_) if value.is_none() => Place::Operand,
-                    _ if name == "--" => Place::Operand,
+                    _ if name == b"--" => Place::Operand,
                     _ => Place::BehindUnknown,
                 };
                 let Some(value) = value else { continue };
                 word = unquoted(value);
             }
             if let Some(duration) = lenient(word)
-                && let Some(sum) = counts(place, is_bare_number(word.as_bytes()), duration)
+                && let Some(sum) = counts(place, is_bare_number(word), duration)
             {
                 let sum = &mut sums[sum as usize];
                 *sum = add(*sum, duration);

@@ -113,7 +113,7 @@ fn has_plain_values(args: &Args) -> bool {
             let value = value.trim();
             !value.starts_with('-')
                 && !value.contains(char::is_whitespace)
-                && duration::lenient(unquoted(value)).is_none()
+                && duration::lenient(unquoted(value.as_bytes())).is_none()
                 || *option == Opt::UntilIdle
         }),
     })
