@@ -1,5 +1,5 @@
 //! What ends the program before the drain is over, or keeps it from lasting longer. After a panic, an abort or a lack of memory it
-//! sleeps for what is left of the drain, since a bug must not cut the drain short. A signal ends it at once. The kernel ends it if
+//! sleeps for the rest of the drain, since a bug must not cut the drain short. A signal ends it at once. The kernel ends it if
 //! it hangs.
 
 use std::ffi::CString;
@@ -105,17 +105,17 @@ extern "C" fn aborted(_: i32) {
     sleep_out(format_args!("a bug, please report it: aborted"));
 }
 
-/// Sleeps for what is left of the drain, since there is no memory left.
+/// Sleeps for the rest of the drain, since there is no memory left.
 pub fn out_of_memory() -> ! {
     sleep_out(format_args!("out of memory"));
 }
 
-/// Sleeps for what is left of the drain. May be called from a signal handler.
+/// Sleeps for the rest of the drain. May be called from a signal handler.
 fn sleep_out(what: fmt::Arguments) -> ! {
     let drain = duration();
     let left = if drain == FOREVER { FOREVER } else { drain.saturating_sub(elapsed()) };
     remove_unfinished();
-    log::error(format_args!("error: {what}; sleeping for what is left of the drain, {}", Seconds(left)));
+    log::error(format_args!("error: {what}; sleeping for the rest of the drain, {}", Seconds(left)));
     sleep_until(drain);
     sys::exit(exit::USAGE);
 }

@@ -58,7 +58,7 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
     status
 }
 
-/// What is to be replaced. `PATH/` can be opened only where PATH is a directory, or a link to one.
+/// The file to replace. `PATH/` can be opened only where PATH is a directory, or a link to one.
 fn target(path: &[u8]) -> Vec<u8> {
     let slash: &[u8] = if path.ends_with(b"/") { b"" } else { b"/" };
     let folder = [path, slash].concat();

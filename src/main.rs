@@ -70,7 +70,7 @@ fn run(arguments: &[&'static [u8]], sleep: Duration) -> ! {
     })
 }
 
-/// `--check` and `--install`, which drain nothing, so that a mistake ends them at once.
+/// `--check` and `--install` drain nothing, so a mistake ends them at once.
 fn fail_fast(args: &Args, arguments: &[&[u8]]) -> ! {
     failsafe::set_duration(Duration::ZERO);
     let mut plan = None;

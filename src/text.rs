@@ -67,7 +67,7 @@ pub fn is_value_byte(byte: &u8) -> bool {
 }
 
 /// Shows bytes of an argument or a server. Those that are not printable ASCII are escaped, on stdout too. After 200 bytes the
-/// text is cut, so that the line has room for what it says about it.
+/// text is cut, because the line needs room for what it says about it.
 pub struct Bytes<'a>(pub &'a [u8]);
 
 const SHOWN_MAX: usize = 200;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::text::{FOREVER, decimal, split_before, split_once, words};
 
-/// The longest finite drain. Nothing in Kubernetes waits this long, so that more is most likely a typo.
+/// The longest finite drain. Nothing in Kubernetes waits this long. More is most likely a typo.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A bare number over this is probably meant as a port.
@@ -21,10 +21,10 @@ const TOO_LONG: &str = "is more than 30 days: for a sleep without end write infi
 /// `M` is humantime's month.
 const TOO_MANY_MONTHS: &str = "is more than 30 days: M is a month, write m for minutes";
 
-/// Reads the durations in a text, and returns their sum. White space separates them, so that `1m 30s` is two.
+/// Reads the durations in a text, and returns their sum. White space separates them: `1m 30s` is two.
 ///
 /// # Errors
-/// What is wrong with the text or with the first duration that is refused, in words that follow the text.
+/// The mistake in the text or in the first duration that is refused, in words that follow the text.
 pub fn read(text: &[u8]) -> Result<Duration, &'static str> {
     str::from_utf8(text).map_err(|_| "is not UTF-8: write 20, 0.5, 1m30s or 500ms")?;
     let mut sum = None;

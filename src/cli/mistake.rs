@@ -22,13 +22,13 @@ pub enum Mistake<'a> {
     Shell(&'a [u8], &'a [u8]),
     /// A bare number behind the port of `--until-idle`, and there is another DURATION.
     SecondPort(&'a [u8]),
-    /// The value of an option, and what is wrong with it.
+    /// The value of an option, and why it is refused.
     Value(Opt, &'a [u8], &'static str),
-    /// An argument, and what is wrong with it.
+    /// An argument, and why it is refused.
     Argument(&'a [u8], &'static str),
-    /// What is wrong with the sum of the durations.
+    /// Why the sum of the durations is refused.
     Sum(&'static str),
-    /// What is wrong with the command line as a whole.
+    /// A mistake of the command line as a whole.
     CommandLine(&'static str),
 }
 

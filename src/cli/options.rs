@@ -117,7 +117,7 @@ impl Opt {
         &OPTIONS[self as usize]
     }
 
-    /// Returns true if nothing is drained with it, so that a mistake ends the program at once.
+    /// Returns true if nothing is drained with it. A mistake then ends the program at once.
     pub fn fails_fast(self) -> bool {
         matches!(self, Opt::Check | Opt::Install)
     }

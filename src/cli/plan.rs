@@ -109,7 +109,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Says what is allowed but probably not meant.
+    /// Warns of arguments that are allowed but probably not meant.
     pub fn warnings(&self) -> impl Iterator<Item = &'static str> {
         let Rules { duration, min, .. } = self.rules;
         let has_watches = !self.watches.is_empty();
@@ -142,7 +142,7 @@ impl<'a> Plan<'a> {
         period.saturating_mul(if is_ready_first { threshold } else { threshold - 1 })
     }
 
-    /// Applies one option. An error says what is wrong with its value, in words that follow the value.
+    /// Applies one option. An error says why its value is refused, in words that follow the value.
     fn apply(&mut self, option: Opt, value: &'a [u8]) -> Result<(), &'static str> {
         let value = match option.spec().kind {
             Kind::Port | Kind::Url | Kind::Number => trim(value),

@@ -74,7 +74,7 @@ const ENOUGH: u32 = 1000;
 /// Why a connection is busy, as the log says it. If several hold, the first one counts.
 pub const REASONS: [&str; 5] = ["opening", "unread bytes", "not taken by the client", "unanswered", "moving"];
 
-/// What is going on at a port.
+/// The traffic at a port.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Activity {
     port: u16,

@@ -1,4 +1,4 @@
-//! The system's memory. If none is left, the program sleeps for what is left of the drain, where std would abort.
+//! The system's memory. If none is left, the program sleeps for the rest of the drain, where std would abort.
 
 #![allow(unsafe_code)]
 

@@ -43,7 +43,7 @@ impl Target {
     /// Parses a URL of `--until-unready`. One match arm per scheme.
     ///
     /// # Errors
-    /// What is wrong with it, in words that follow the URL.
+    /// The mistake in it, in words that follow the URL.
     pub fn parse(value: &[u8]) -> Result<Target, &'static str> {
         let (scheme, rest) = url::scheme(value)?;
         match scheme {

@@ -202,13 +202,13 @@ fn an_abort_sleeps_what_is_left() {
     let run = running.finish();
     assert!(run.status == 2 && run.lasted(3000), "{run:?}");
     let left = ["2.", "1.", "0."]
-        .map(|left| format!("a bug, please report it: aborted; sleeping for what is left of the drain, {left}"));
+        .map(|left| format!("a bug, please report it: aborted; sleeping for the rest of the drain, {left}"));
     assert!(left.iter().any(|left| run.says(left)), "{run:?}");
 
     let mut running = start(&mut program(&["infinity"]), Stdio::piped());
     running.line();
     running.signal("ABRT");
-    assert!(running.line().ends_with("sleeping for what is left of the drain, infinity"));
+    assert!(running.line().ends_with("sleeping for the rest of the drain, infinity"));
 
     let mut running = start(&mut program(&["60"]), Stdio::piped());
     running.line();
@@ -259,7 +259,7 @@ fn without_memory_it_sleeps_on() {
     each(rows.iter().flat_map(|row| [(least, row), (400, row)]), |(limit, (arguments, millis, left))| {
         let run = run(limit, &[&[header.as_str()], *arguments].concat());
         assert!(run.status == 2 && run.lasted(*millis), "{arguments:?}: {run:?}");
-        let told = format!("error: out of memory; sleeping for what is left of the drain, {left}");
+        let told = format!("error: out of memory; sleeping for the rest of the drain, {left}");
         assert!(run.lines()[0].starts_with(&told), "{limit} {arguments:?}: {run:?}");
     });
 }
