@@ -239,7 +239,7 @@ fn a_post_starts_the_drain() {
     assert!(lines[4].starts_with("drained after"), "{lines:?}");
 }
 
-/// Whatever becomes of a request, checks go on, and what they find ends the drain.
+/// Whatever becomes of a request, checks go on, and what they find ends the drain, once the request has had its `--timeout`.
 #[test]
 fn checks_go_on() {
     let silent = format!("http://{}/", serve(|_, mut stream| hold(&mut stream)));
@@ -247,7 +247,7 @@ fn checks_go_on() {
     for (post, why) in [(&silent, "no answer"), (&nobody, "connection refused")] {
         let (address, _) = answers(&[200, 503]);
         let run =
-            run(&["60", "--until-unready", &url(address), "--post", post, "--period=10ms", "--min=0", "--timeout=60"]);
+            run(&["60", "--until-unready", &url(address), "--post", post, "--period=10ms", "--min=0", "--timeout=2"]);
         assert!(run.status == 1 && run.says("drained after "), "{run:?}");
         assert!(run.says(&format!("error: POST {post} was never heard: {why}")), "{run:?}");
     }
