@@ -76,23 +76,15 @@ fn log(message: fmt::Arguments, quiet: bool) {
     }
 }
 
-/// Writes to stderr unless that would block. O_NONBLOCK would be set for all processes that share stderr, so poll(2) asks first,
-/// and the write itself must not wait, since another process may fill the pipe between the two calls.
+/// Writes to stderr unless that would block. O_NONBLOCK would be set for all processes that share stderr, so poll(2) asks first. If
+/// the write then fails, another process may have filled the pipe meanwhile, or the kernel cannot write without waiting here: poll(2)
+/// tells which.
 fn to_stderr(line: &[u8]) {
-    /// RWF_NOWAIT says EAGAIN if another writer was faster, and on some file systems always. After this many attempts, write anyway.
-    const ATTEMPTS: u32 = 8;
-    for _ in 0..ATTEMPTS {
-        let events = sys::poll_one(STDERR, sys::POLLOUT, Duration::ZERO).unwrap_or_default();
-        if events & sys::POLLOUT == 0 {
-            return;
-        }
-        match sys::write_nonblocking(STDERR, line) {
-            Ok(()) => return,
-            Err(sys::EAGAIN) => {}
-            Err(_) => break,
-        }
+    let has_room =
+        || sys::poll_one(STDERR, sys::POLLOUT, Duration::ZERO).is_ok_and(|events| events & sys::POLLOUT != 0);
+    if has_room() && sys::write_nonblocking(STDERR, line).is_err() && has_room() {
+        let _ = sys::write_some(STDERR, line);
     }
-    let _ = sys::write_some(STDERR, line);
 }
 
 /// Prints to stdout, for `--help`, `--version` and `--check`. A closed stdout is not an error.
