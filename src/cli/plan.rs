@@ -154,8 +154,11 @@ impl<'a> Plan<'a> {
                 let port = port_number(value).ok_or("is not a port: write a number from 1 to 65535")?;
                 self.watches.push(Watch { text: value, target: Target::Idle(port) });
             }
-            Opt::Get => self.requests.push(request(Method::Get, value)?),
-            Opt::Post => self.requests.push(request(Method::Post, value)?),
+            Opt::Get | Opt::Post => {
+                let Target::Http(url) = Target::parse(value)? else { return Err("is not an http:// URL") };
+                let method = if option == Opt::Get { Method::Get } else { Method::Post };
+                self.requests.push(Request { method, text: value, url });
+            }
             Opt::Header => {
                 let header = header::parse(value)?;
                 if header.is(HOST) && std::mem::replace(&mut self.has_host, true) {
@@ -183,13 +186,6 @@ impl<'a> Plan<'a> {
 fn read_duration(value: &[u8], min: Duration, into: &mut Duration) -> Result<(), &'static str> {
     *into = duration::read(value)?;
     if *into < min { Err("is less than 10ms") } else { Ok(()) }
-}
-
-fn request(method: Method, value: &[u8]) -> Result<Request<'_>, &'static str> {
-    match Target::parse(value)? {
-        Target::Http(url) => Ok(Request { method, text: value, url }),
-        _ => Err("is not an http:// URL"),
-    }
 }
 
 /// Says in one line what will be done.
