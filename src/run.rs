@@ -195,13 +195,13 @@ impl<'a> Asked<'a> {
                 self.status = Status::Heard;
                 Some(Reply::Final)
             }
-            Err(error) if error.reply() == Reply::Final => {
-                log::error(format_args!("error: {request} failed: {error}"));
-                self.status = Status::Failed;
-                Some(Reply::Final)
-            }
             Err(error) => {
                 let reply = error.reply();
+                if reply == Reply::Final {
+                    log::error(format_args!("error: {request} failed: {error}"));
+                    self.status = Status::Failed;
+                    return Some(reply);
+                }
                 if !matches!(self.status, Status::Failing(_)) {
                     let period = Seconds(rules.period);
                     log::error(format_args!("error: {request} failed: {error}; it is sent again every {period}"));
