@@ -43,7 +43,8 @@ pub fn drain(plan: &Plan) -> ! {
             Step::Request { request } => asked[request].send(),
             Step::Late { request } => log::info(format_args!("{}: no answer yet", asked[request].request)),
             Step::Sleep { until } => {
-                let mut polled: Vec<PollFd> = asked.iter().filter_map(|asked| asked.sender.polled()).collect();
+                let mut polled: Vec<PollFd> = Vec::new();
+                polled.extend(asked.iter().filter_map(|asked| asked.sender.polled()));
                 // If poll(2) fails, it spins rather than end early.
                 let _ = poll_until(&mut polled, until);
             }
