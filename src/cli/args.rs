@@ -54,9 +54,12 @@ pub struct Args<'a> {
 impl<'a> Args<'a> {
     /// Parses a command line, without the program's name.
     pub fn parse(words: &'a Words<'a>) -> Args<'a> {
-        let words: Vec<Word> = words.0.iter().map(|(text, mistake)| Word { text, mistake: *mistake }).collect();
+        let mut parts = Vec::new();
+        for (text, mistake) in &words.0 {
+            parts.push(Word { text, mistake: *mistake });
+        }
         let mut parser = Parser::default();
-        parser.read(&words);
+        parser.read(&parts);
         parser.finish()
     }
 
