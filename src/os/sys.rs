@@ -280,28 +280,26 @@ pub fn connect_to(socket: &OwnedFd, address: &[u8]) -> Result<(), Errno> {
     done(unsafe { connect(socket.as_raw_fd(), address.as_ptr().cast(), address.len() as c_uint) })
 }
 
-/// Returns true if both ends of a connection have the same address: getsockname(2), getpeername(2).
+/// Returns true if both ends of a TCP connection have the same address: getsockname(2), getpeername(2).
 pub fn is_self_connected(socket: &OwnedFd) -> bool {
-    const STORAGE: usize = 128; // sizeof(struct sockaddr_storage)
-    let mut ends = [[0_u8; STORAGE]; 2];
-    let mut lengths = [STORAGE as c_uint; 2];
-    // SAFETY: the kernel writes at most as many bytes as the length says, and then how many there are.
-    let results = unsafe {
-        [
-            getsockname(socket.as_raw_fd(), ends[0].as_mut_ptr().cast(), &raw mut lengths[0]),
-            getpeername(socket.as_raw_fd(), ends[1].as_mut_ptr().cast(), &raw mut lengths[1]),
-        ]
-    };
-    results == [0, 0] && ends[0] == ends[1]
+    let local = local_address(socket);
+    local.is_some() && local == address(socket, getpeername)
 }
 
 /// Returns the IP address, as IPv4 if it is one in IPv6, and the port of our end of a TCP connection: getsockname(2).
 pub fn local_address(socket: &OwnedFd) -> Option<(IpAddr, u16)> {
+    address(socket, getsockname)
+}
+
+fn address(
+    socket: &OwnedFd,
+    get: unsafe extern "C" fn(c_int, *mut c_void, *mut c_uint) -> c_int,
+) -> Option<(IpAddr, u16)> {
     const LONGEST: usize = 28; // sizeof(struct sockaddr_in6)
     let mut address = [0_u8; LONGEST];
     let mut length = LONGEST as c_uint;
-    // SAFETY: the kernel writes at most as many bytes as the length says.
-    done(unsafe { getsockname(socket.as_raw_fd(), address.as_mut_ptr().cast(), &raw mut length) }).ok()?;
+    // SAFETY: it is one of these two, and the kernel writes at most as many bytes as the length says.
+    done(unsafe { get(socket.as_raw_fd(), address.as_mut_ptr().cast(), &raw mut length) }).ok()?;
     let ip = match u16::from_ne_bytes([address[0], address[1]]) {
         AF_INET => IpAddr::from(*address[4..].first_chunk::<4>()?),
         AF_INET6 => IpAddr::from(*address[8..].first_chunk::<16>()?).to_canonical(),
