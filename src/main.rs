@@ -83,7 +83,9 @@ fn fail_fast(args: &Args, arguments: &[&[u8]]) -> ! {
     let mut status = exit::OK;
     if let Some(path) = args.value(Opt::Install) {
         if !args.has(Opt::Check) {
-            if let Some(why) = plan.iter().flat_map(|plan| &plan.watches).find_map(|watch| watch.target.refused()) {
+            if let Some(plan) = &plan
+                && let Some(why) = plan.watches.iter().find_map(|watch| watch.target.refused())
+            {
                 log::error(format_args!("warning: no drain will end early on this node, because {why}"));
             }
             sys::exit(install::install(path, arguments));
