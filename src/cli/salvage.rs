@@ -83,7 +83,7 @@ pub fn salvage<'a>(arguments: impl Iterator<Item = &'a [u8]>, environment: Envir
             place = Place::Operand;
         }
     }
-    let sum = sums.into_iter().flatten().next().unwrap_or(DEFAULT_MIN);
+    let sum = sums.into_iter().find_map(|sum| sum).unwrap_or(DEFAULT_MIN);
     if sum == FOREVER { FOREVER } else { sum.min(LONGEST) }
 }
 
