@@ -154,19 +154,20 @@ impl Activity {
     /// Makes the request for the port's sockets, IPv4 and IPv6. The kernel goes through its connections once.
     pub fn request(&self) -> Vec<u8> {
         const WITH_INFO: u8 = 1 << (INET_DIAG_INFO - 1);
-        let mut out = Vec::new();
-        out.extend((REQUEST as u32).to_ne_bytes());
-        out.extend(TCPDIAG_GETSOCK.to_ne_bytes());
-        out.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-        out.extend([0; 8]); // a number for the reply, which has no other beside it, and the kernel's address
-        // `struct inet_diag_req`
-        out.extend([0, 0, 0, WITH_INFO]);
-        out.extend(self.port.to_be_bytes());
-        out.extend([0; SOCKET_ID - 2]);
         let unused = if self.window().is_zero() { 1 << TCP_TIME_WAIT } else { 0 };
-        out.extend((STATES & !unused).to_ne_bytes());
-        out.extend([0; 4]); // which the kernel does not read
-        out
+        [
+            &(REQUEST as u32).to_ne_bytes()[..],
+            &TCPDIAG_GETSOCK.to_ne_bytes(),
+            &(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes(),
+            &[0; 8], // a number for the reply, which has no other beside it, and the kernel's address
+            // `struct inet_diag_req`
+            &[0, 0, 0, WITH_INFO],
+            &self.port.to_be_bytes(),
+            &[0; SOCKET_ID - 2],
+            &(STATES & !unused).to_ne_bytes(),
+            &[0; 4], // which the kernel does not read
+        ]
+        .concat()
     }
 
     /// Returns the time in which closed connections are counted. With an `idle_after` of infinity, what is closed is closed.
