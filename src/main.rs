@@ -17,7 +17,7 @@ use drain_sleep::cli::plan::Plan;
 use drain_sleep::cli::salvage::salvage;
 use drain_sleep::os::log;
 use drain_sleep::os::memory::Memory;
-use drain_sleep::os::sys::{self, Errno};
+use drain_sleep::os::sys;
 use drain_sleep::text::Bytes;
 use drain_sleep::{exit, failsafe, install, run};
 
@@ -62,7 +62,7 @@ fn run(arguments: &[&'static [u8]], sleep: Duration) -> ! {
     if let Some(path) = args.value(Opt::LogFile)
         && let Err(error) = log::to_file(path)
     {
-        log::error(format_args!("cannot log to {}: {}", Bytes(path), Errno::from(error)));
+        log::error(format_args!("cannot log to {}: {}", Bytes(path), error));
     }
     sys::exit(match &plan {
         Ok(plan) => run::drain(plan),

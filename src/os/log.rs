@@ -4,7 +4,6 @@
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::fs::OpenOptions;
-use std::io;
 use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,15 +29,15 @@ pub fn quiet() {
 ///
 /// # Errors
 /// Those of open(2).
-pub fn to_file(path: &[u8]) -> io::Result<()> {
+pub fn to_file(path: &[u8]) -> Result<(), Errno> {
     let path = OsStr::from_bytes(path);
     let mut options = OpenOptions::new();
     options.append(true).custom_flags(sys::O_NONBLOCK);
-    let opened = options.open(path).or_else(|error| match error.kind() {
-        io::ErrorKind::NotFound => options.create(true).open(path),
-        _ => Err(error),
-    });
-    FILE.store(opened?.into_raw_fd(), Ordering::Relaxed);
+    let opened = match options.open(path).map_err(Errno::from) {
+        Err(sys::ENOENT) => options.create(true).open(path)?,
+        other => other?,
+    };
+    FILE.store(opened.into_raw_fd(), Ordering::Relaxed);
     Ok(())
 }
 
