@@ -96,11 +96,11 @@ impl fmt::Display for WhatHeld<'_> {
             HeldBy::NeverReady { watch } => {
                 let History { watch, last, .. } = &self.histories[watch];
                 write!(f, "{watch} was never ready, so it could not stop being ready")?;
-                last.iter().try_for_each(|verdict| write!(f, "; at the last check it was {verdict}"))
+                last.as_ref().map_or(Ok(()), |verdict| write!(f, "; at the last check it was {verdict}"))
             }
             HeldBy::NotDrained { watch } => {
                 let History { watch, last, .. } = &self.histories[watch];
-                last.iter().try_for_each(|verdict| write!(f, "{watch} was {verdict} at the last check"))
+                last.as_ref().map_or(Ok(()), |verdict| write!(f, "{watch} was {verdict} at the last check"))
             }
             HeldBy::Threshold { agreed } => {
                 write!(f, "all that is watched had drained, but only at {agreed} of {threshold} checks in a row")
