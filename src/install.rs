@@ -1,11 +1,8 @@
 //! `--install PATH`: copies this program, from an init container to a volume that the app's container shares.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString};
 use std::fmt::{self, Write as _};
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::cli::args::Opt;
 use crate::exit;
@@ -19,7 +16,7 @@ const NAME: &str = "drain-sleep";
 /// Read and run by everyone, written by no one.
 const MODE: u32 = 0o555;
 /// proc(5)
-const OURSELVES: &str = "/proc/self/exe";
+const OURSELVES: &CStr = c"/proc/self/exe";
 
 /// Copies this program to `path`, or into it if that is a directory or ends in `/`, and returns the exit status. Before the
 /// copy takes its place it is run once, to check the rest of the command line: a `noexec` mount or a mistake in the hook's
@@ -68,7 +65,7 @@ fn target(path: &[u8]) -> Vec<u8> {
 
 /// Creates a file in the target's directory. Its name is the first that is free: every init container is PID 1, so the number of
 /// the process would not tell them apart, and what a killed run has left behind may be in use.
-fn create_beside(target: &[u8]) -> Result<(CString, File), Errno> {
+fn create_beside(target: &[u8]) -> Result<(CString, OwnedFd), Errno> {
     let name_at = target.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let mut number = 0_u32;
     loop {
@@ -77,39 +74,40 @@ fn create_beside(target: &[u8]) -> Result<(CString, File), Errno> {
         let path = CString::new([&target[..name_at], name.as_bytes()].concat())?;
         // No signal comes before it is known that the file is ours.
         sys::block(&failsafe::HANDLED);
-        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(OsStr::from_bytes(path.as_bytes()));
+        let file = sys::open_file(&path, sys::O_WRONLY | sys::O_CREAT | sys::O_EXCL, MODE);
         if file.is_ok() {
             failsafe::remove_at_end(path.clone());
         }
         sys::unblock(&failsafe::HANDLED);
-        match file.map_err(Errno::from) {
+        match file {
             Err(sys::EEXIST) => number += 1,
             other => return Ok((path, other?)),
         }
     }
 }
 
-fn fill(mut copy: File) -> Result<(), Errno> {
-    let mut ourselves = File::open(OURSELVES)?;
+fn fill(copy: OwnedFd) -> Result<(), Errno> {
+    let ourselves = sys::open_file(OURSELVES, sys::O_RDONLY, 0)?;
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        match ourselves.read(&mut buffer)? {
+        match sys::read_some(&ourselves, &mut buffer)? {
             0 => break,
-            count => copy.write_all(&buffer[..count])?,
+            count => sys::write_all(copy.as_raw_fd(), &buffer[..count])?,
         }
     }
-    copy.set_permissions(Permissions::from_mode(MODE))?; // whatever the umask
-    Ok(copy.sync_all()?)
+    sys::set_mode(&copy, MODE)?; // whatever the umask
+    sys::sync(&copy)
 }
 
 fn put_in_place(copy: &CStr, target: &[u8]) -> Result<(), Errno> {
+    let target = CString::new(target)?;
     sys::block(&failsafe::HANDLED);
-    let renamed = fs::rename(OsStr::from_bytes(copy.to_bytes()), OsStr::from_bytes(target));
+    let renamed = sys::rename(copy, &target);
     if renamed.is_ok() {
         failsafe::keep_file();
     }
     sys::unblock(&failsafe::HANDLED);
-    Ok(renamed?)
+    renamed
 }
 
 /// Runs the copy on the same command line with `--check`, which then installs nothing. If it cannot be run, the log says

@@ -1,12 +1,9 @@
 //! The log: lines on stderr and, with `--log-file`, in a file. [`info`] and [`error`] never block, fail or allocate, and may be
 //! called from a signal handler.
 
-use std::ffi::OsStr;
+use std::ffi::CString;
 use std::fmt::{self, Write as _};
-use std::fs::OpenOptions;
 use std::os::fd::IntoRawFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
@@ -30,11 +27,10 @@ pub fn quiet() {
 /// # Errors
 /// Those of open(2).
 pub fn to_file(path: &[u8]) -> Result<(), Errno> {
-    let path = OsStr::from_bytes(path);
-    let mut options = OpenOptions::new();
-    options.append(true).custom_flags(sys::O_NONBLOCK);
-    let opened = match options.open(path).map_err(Errno::from) {
-        Err(sys::ENOENT) => options.create(true).open(path)?,
+    const FLAGS: i32 = sys::O_WRONLY | sys::O_APPEND | sys::O_NONBLOCK;
+    let path = CString::new(path)?;
+    let opened = match sys::open_file(&path, FLAGS, 0) {
+        Err(sys::ENOENT) => sys::open_file(&path, FLAGS | sys::O_CREAT, 0o666)?,
         other => other?,
     };
     FILE.store(opened.into_raw_fd(), Ordering::Relaxed);
