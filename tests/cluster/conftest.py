@@ -44,12 +44,17 @@ def pytest_addoption(parser):
     parser.addoption("--results", type=pathlib.Path, metavar="FILE", default=KEPT, help="where that is kept (%(default)s)")
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "long: not in the short form")
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """What the room needs follows from its options. It is asked for by the hook of this name in ../conftest.py, after this one."""
     if config.option.kept:
         ROOM.build, ROOM.isolated, ROOM.needs_program = lambda: None, False, False
     elif config.option.routers:
         ROOM.build = build_routers
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: not in the short form")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -26,6 +26,7 @@ def url(request):
     if request.config.option.kept:
         yield None
     else:
+        request.getfixturevalue("watch")  # whose namespace the router looks for
         with request.param.router() as url:
             yield url
 
