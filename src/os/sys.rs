@@ -8,8 +8,6 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use crate::text::Bytes;
-
 // On the others, such as MIPS, the kernel's numbers differ. On 32 bits, the structures below are musl's.
 #[cfg(not(any(
     all(target_pointer_width = "64", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "powerpc64")),
@@ -106,20 +104,37 @@ impl From<NulError> for Errno {
 impl fmt::Display for Errno {
     /// Writes libc's words, or better ones for an operator.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: &[u8] = match self.0 {
-            6 => b"no process reads it",
-            8 => b"not an executable of this machine",
-            11 => b"too many processes",
-            23 | 24 => b"too many open files",
-            26 => b"it is running",
-            38 => b"not in this kernel",
-            99 => b"no free port or address",
-            // SAFETY: it returns a string of musl's own, which ends in NUL and lasts as long as the process.
-            other => unsafe { CStr::from_ptr(strerror(other)) }.to_bytes(),
+        let words = match self.0 {
+            1 => "operation not permitted",
+            2 => "no such file or directory",
+            5 => "i/o error",
+            6 => "no process reads it",
+            7 => "argument list too long",
+            8 => "not an executable of this machine",
+            11 => "too many processes",
+            12 => "out of memory",
+            13 => "permission denied",
+            16 => "resource busy",
+            17 => "file exists",
+            20 => "not a directory",
+            21 => "is a directory",
+            22 => "invalid argument",
+            23 | 24 => "too many open files",
+            26 => "it is running",
+            27 => "file too large",
+            28 => "no space left on device",
+            30 => "read-only file system",
+            36 => "filename too long",
+            38 => "not in this kernel",
+            40 => "symbolic link loop",
+            93 | 95 | 97 => "not supported",
+            99 => "no free port or address",
+            105 => "no buffer space available",
+            110 => "operation timed out",
+            122 => "quota exceeded",
+            _ => "error",
         };
-        // libc's begin with a capital.
-        let (first, rest) = words.split_at(words.len().min(1));
-        write!(f, "{}{} (errno {})", Bytes(&first.to_ascii_lowercase()), Bytes(rest), self.0.unsigned_abs())
+        write!(f, "{words} (errno {})", self.0.unsigned_abs())
     }
 }
 
@@ -176,7 +191,6 @@ unsafe extern "C" {
     fn sigaddset(set: *mut SignalSet, number: c_int) -> c_int;
     fn sigprocmask(how: c_int, signals: *const SignalSet, before: *mut SignalSet) -> c_int;
     fn __errno_location() -> *const c_int;
-    fn strerror(number: c_int) -> *const c_char;
     fn fchmod(fd: c_int, mode: c_uint) -> c_int;
     fn fsync(fd: c_int) -> c_int;
     #[link_name = "rename"]
