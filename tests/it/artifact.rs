@@ -2,7 +2,7 @@
 
 use crate::support::PROGRAM;
 
-/// How large the file may be, in KiB. The README and tests/bench have the same number, which `tidy` compares.
+/// How large the file may be, in KiB, for amd64 and arm64, of which the image is made. The README and tests/bench have the same number, which `tidy` compares.
 pub const LIMIT: usize = 128;
 
 /// Of the toolchain's own parts, powerpc64's are not position-independent.
@@ -28,7 +28,9 @@ fn static_position_independent_stripped_and_small() {
         return;
     }
     let file = std::fs::read(PROGRAM).unwrap();
-    assert!(file.len() <= LIMIT * 1024, "{} bytes", file.len());
+    if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        assert!(file.len() <= LIMIT * 1024, "{} bytes", file.len());
+    }
     // An address, and where the structures have what is asked for below.
     let word = size_of::<usize>();
     let [segments_at, sections_at, segment_size, section_size, offset_at, length_at] =
