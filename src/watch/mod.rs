@@ -1,6 +1,6 @@
 //! What can be watched. [`Checker::check`] checks a [`Target`] once, by a deadline, and returns a [`Verdict`].
 //!
-//! A new kind of watch is a file here and an arm in each match on [`Target`], which the compiler then names. Look too at what
+//! A new kind of watch is a file here and an arm in each match on [`Target`], which `cargo test` then names. Look too at what
 //! `cli::plan` says of [`Target::Idle`] alone, and at the fuzzer's properties. [`Target::parse`] reads a URL's scheme; an option of its
 //! own belongs into `cli`. A check must be back by its deadline. Where the kernel itself may block it, the timer that ends every drain
 //! a second after DURATION is what ends it.

@@ -80,7 +80,7 @@ impl Run {
         let last = *self.lines().last().expect("a last line");
         let seconds = last.strip_prefix("slept ").and_then(|rest| rest.split('s').next()?.parse().ok());
         let says =
-            Duration::from_secs_f64(seconds.unwrap_or_else(|| panic!("it does not say how long it slept: {last}")));
+            Duration::from_secs_f64(seconds.unwrap_or_else(|| panic!("it does not say how long it slept: {self:?}")));
         let least = Duration::from_millis(millis);
         self.took >= least && says >= least && says < least + LATE
     }

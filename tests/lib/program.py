@@ -31,9 +31,11 @@ class Drain:
         self.descriptors = self.memory = 0  # the most that it was seen to have open, and resident, in KiB
         self.is_read = False
         self.changed = threading.Condition()
+        program = pathlib.Path(program or path())
+        self.name = program.name[:15]  # as proc(5) has it
         self.start = time.monotonic()
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} | options
-        self.process = subprocess.Popen(list(map(str, (*through, program or path(), *arguments))), **options)
+        self.process = subprocess.Popen(list(map(str, (*through, program, *arguments))), **options)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -100,7 +102,7 @@ class Drain:
                 with contextlib.suppress(OSError, TypeError):  # it has just ended
                     folder = pathlib.Path(f"/proc/{self.process.pid}")
                     status = (folder / "status").read_text()
-                    if status.startswith(f"Name:\t{path().name}\n"):  # not what runs it, nor this program before it
+                    if status.startswith(f"Name:\t{self.name}\n"):  # not what runs it, nor this program before it
                         self.descriptors = max(self.descriptors, len(os.listdir(folder / "fd")))
                         self.memory = max(self.memory, int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]))
         finally:
