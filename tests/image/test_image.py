@@ -81,6 +81,12 @@ def test_the_dockerfile_gives_an_image_of_the_releases_settings(docker, source, 
         assert made["Config"][setting] == config["config"][setting]
 
 
+def test_the_dockerfile_gives_the_app_and_the_load_of_examples_try(docker, source, released, tmp_path):
+    docker("build", "--network=host", "--target=try", "--platform=linux/amd64", f"--output={tmp_path}/image", source)
+    programs = {file.name: file.stat().st_mode & 0o7777 for file in (tmp_path / "image").iterdir()}
+    assert programs == {"app": 0o755, "load": 0o755}
+
+
 def images(layout):
     """By architecture: each image's configuration, and its layers."""
 
