@@ -17,8 +17,8 @@ import router
 import up
 
 
-def build():
-    os.environ["DRAIN_SLEEP_APP"] = str(parts.install())
+def build(kubernetes=None):
+    os.environ["DRAIN_SLEEP_APP"] = str(parts.install(kubernetes))
     if "DRAIN_SLEEP_EXAMPLES" not in os.environ:
         room.run("cargo", "build", "--release", "--locked", "--example=app", "--example=load", cwd=room.ROOT)
         os.environ["DRAIN_SLEEP_EXAMPLES"] = str(room.TARGET / "x86_64-unknown-linux-musl/release/examples")
@@ -37,6 +37,7 @@ KEPT = pathlib.Path(__file__).with_name("routers.jsonl")
 
 def pytest_addoption(parser):
     parser.addoption("--short", action="store_true", help="all but most of the rolling restarts")
+    parser.addoption("--kubernetes", metavar="VERSION", help="on this version in place of the pinned one, such as 1.34.1")
     parser.addoption("--picture", type=pathlib.Path, metavar="FILE", help="write what was measured as an SVG to FILE")
     parser.addoption("--routers", action="store_true", help="measure how late routers are, and nothing else")
     parser.addoption("--missing", action="store_true", help="of the routers, measure what was not measured yet")
@@ -51,6 +52,8 @@ def pytest_cmdline_main(config):
         ROOM.build, ROOM.isolated, ROOM.needs_program = lambda: None, False, False
     elif config.option.routers:
         ROOM.build = build_routers
+    elif config.option.kubernetes:
+        ROOM.build = lambda: build(config.option.kubernetes)
 
 
 def pytest_configure(config):

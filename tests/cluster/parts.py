@@ -53,17 +53,35 @@ KYVERNO_RESOURCES = "config/install-latest-testing.yaml"
 KYVERNO = Release("kyverno", "github.com/kyverno/kyverno", ("./cmd/kyverno",), keeps=(KYVERNO_RESOURCES,))
 
 
-def install():
-    """Install and build what is missing, and put it on PATH. Returns the app whose pods are drained."""
+def install(kubernetes=None):
+    """Install and build what is missing, and put it on PATH. `kubernetes` is a version other than the pinned one. Returns the app
+    whose pods are drained."""
     if os.geteuid() != 0:
         sys.exit("cluster: only root may make the namespaces that this runs in")
     if not shutil.which("go"):
         sys.exit("cluster: Go is missing, which builds Kubernetes: see https://go.dev/dl/")
     room.install_packages(PACKAGES)
-    folders = [build_module(module, "tool", *version) for module, version in MODULES.items()]
+    modules = dict(MODULES)
+    if kubernetes:
+        modules[other_kubernetes(kubernetes)] = modules.pop("parts/kubernetes")
+    folders = [build_module(module, "tool", *version) for module, version in modules.items()]
     folders.append(build_release(KYVERNO))
     os.environ["PATH"] = ":".join([*map(str, folders), os.environ["PATH"]])
     return build_module("app", ".") / "app"
+
+
+def other_kubernetes(version):
+    """A folder with a module that builds this version of Kubernetes. It replaces and builds what the pinned one does."""
+    pinned = (HERE / "parts/kubernetes/go.mod").read_text()
+    blocks = re.findall(r"^(?:tool|replace) \(\n.*?^\)\n", pinned, re.MULTILINE | re.DOTALL)
+    go = re.match(r"module .*?(?=require)", pinned, re.DOTALL)[0]
+    staging = re.sub(r"(?<==> )(\S+) v\S+", rf"\1 v0.{version.removeprefix('1.')}", "\n".join(blocks))
+
+    def make(folder):
+        (pathlib.Path(folder) / "go.mod").write_text(f"{go}require k8s.io/kubernetes v{version}\n\n{staging}")
+        run("go", "mod", "tidy", cwd=folder)
+
+    return room.once(f"module-kubernetes-{version}", make, staging)
 
 
 def build_module(module, package, path=None, version_variable=None):
