@@ -145,7 +145,13 @@ def drained(request):
     def drain(policy):
         if policy not in done:
             done.add(policy)
-            drain_all([case for case in selected if case.policy is policy])
+            cases = [case for case in selected if case.policy is policy]
+            try:
+                drain_all(cases)
+            except Exception as error:
+                for case in cases:
+                    case.problems.append(f"not drained: {error}")
+                raise
 
     return drain
 
@@ -184,7 +190,8 @@ def drain_all(cases):
         for case in cases:
             case.attempt(step, *arguments)
 
-    policies.put_in_force(cases[0].policy)
+    if any(policies.ENABLED.items() <= (case.namespace_labels or {}).items() for case in cases):
+        policies.put_in_force(cases[0].policy)
     provide_images(cases)
     watch = kube.Watch()
     with_each(Case.apply)
