@@ -8,9 +8,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::endpoint::{Endpoint, Host};
-use super::failure::{Failure, Why::SaysNothing};
+use super::failure::{Failure, TIMED_OUT, Why::SaysNothing};
 use super::own::Own;
-use crate::os::clock::poll_until;
+use crate::os::clock::{elapsed, poll_until};
 use crate::os::sys::{self, Errno, PollFd};
 
 /// A connection, open or being opened. Each step returns by a deadline, a time since the start of the drain. After
@@ -177,6 +177,10 @@ impl Connection {
         const CHUNK: usize = 2048;
         let len = buffer.len();
         loop {
+            // A server that never stops sending must not hold a check past its deadline, which is zero where nothing may wait.
+            if !deadline.is_zero() && elapsed() >= deadline {
+                return Err(TIMED_OUT);
+            }
             buffer.resize(len + CHUNK, 0);
             let got = sys::read_some(self.socket()?, &mut buffer[len..]);
             buffer.truncate(len + got.as_ref().unwrap_or(&0));
