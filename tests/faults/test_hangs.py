@@ -1,8 +1,10 @@
 """System calls that hang, and hear no signal but a fatal one: the kernel ends a drain a second after its DURATION."""
 
 import os
+import pathlib
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -21,7 +23,14 @@ def gone(tmp_path):
         assert server.poll() is None, "bindfs has ended"
         time.sleep(0.01)
     server.send_signal(signal.SIGSTOP)
+    # A thread that still took a request, and did not answer it, would hold off even SIGKILL.
+    threads = pathlib.Path(f"/proc/{server.pid}/task")
+    while any(") T " not in (thread / "stat").read_text() for thread in threads.iterdir()):
+        time.sleep(0.01)
+    too_late = threading.Timer(60, server.kill)  # then the row fails, and does not wait for ever
+    too_late.start()
     yield mount
+    too_late.cancel()
     server.kill()  # all that waits for it is told that it has gone
     server.wait()
     subprocess.run(["umount", "--lazy", mount], check=True)
