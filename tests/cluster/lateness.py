@@ -170,8 +170,7 @@ def table():
         Row(UNTIL_IDLE, ISTIO, NONE),
         Row(POST_UNTIL_IDLE, ISTIO, NONE),
         Row(POST_UNTIL_UNREADY, ISTIO, NONE),
-        # A request that follows an answer within the kernel's tick looks answered; on the busy connections of a sidecar some do.
-        Row(UNTIL_IDLE, ISTIO_SLOW, CHANCE),
+        Row(UNTIL_IDLE, ISTIO_SLOW, NONE),
         Row(NO_HOOK, ISTIO_OLD, CHANCE),
         Row(sleep(5), ISTIO_OLD, CHANCE),
         Row(UNTIL_IDLE, ISTIO_OLD, NONE),
