@@ -53,9 +53,13 @@ const ENTRY_EXPIRES: usize = 52;
 const ENTRY_RECEIVE_QUEUE: usize = 56;
 const ENTRY_SEND_QUEUE: usize = 60;
 const ATTRIBUTE_HEAD: usize = 4;
-/// `tcpi_last_data_sent` and `tcpi_last_data_recv` in `struct tcp_info`: milliseconds ago, or since the connection was made.
+/// `tcpi_last_data_sent`, `tcpi_last_data_recv` and `tcpi_last_ack_recv` in `struct tcp_info`: milliseconds ago, or since the
+/// connection was made.
 const INFO_LAST_SENT: usize = 44;
 const INFO_LAST_RECEIVED: usize = 52;
+const INFO_LAST_ACKNOWLEDGED: usize = 56;
+/// `tcpi_segs_in`: how many segments have come, with data or without.
+const INFO_ALL_SEGMENTS_RECEIVED: usize = 140;
 /// `tcpi_data_segs_in` and `tcpi_data_segs_out`: how many segments have had data.
 const INFO_SEGMENTS_RECEIVED: usize = 152;
 const INFO_SEGMENTS_SENT: usize = 156;
@@ -273,18 +277,31 @@ fn why_busy(state: u8, fixed: &[u8; ENTRY], info: Option<&[u8; INFO]>, idle_afte
     let (unanswered, moving) = match info {
         Some(info) => {
             let (sent, received) = (u32_at(info, INFO_LAST_SENT), u32_at(info, INFO_LAST_RECEIVED));
-            let has_asked = u32_at(info, INFO_SEGMENTS_RECEIVED) > 0;
-            // Both times are those of the kernel's ticks. A request and its answer may have come in the same one.
-            let has_answered = received >= sent && u32_at(info, INFO_SEGMENTS_SENT) > 0;
             let can_answer = matches!(state, TCP_ESTABLISHED | TCP_CLOSE_WAIT);
             let moving = Duration::from_millis(sent.min(received).into()) < idle_after;
-            (can_answer && has_asked && !has_answered, moving)
+            (can_answer && is_unanswered(info), moving)
         }
         // If the kernel does not tell the times, data may have moved.
         None => (false, true),
     };
     let holds = [state == TCP_SYN_RECV, unread > 0, untaken > 0, unanswered, moving];
     holds.into_iter().position(|holds| holds)
+}
+
+/// Returns true if the client has sent data, and the app none since.
+fn is_unanswered(info: &[u8; INFO]) -> bool {
+    let (sent, received) = (u32_at(info, INFO_LAST_SENT), u32_at(info, INFO_LAST_RECEIVED));
+    let (requests, answers) = (u32_at(info, INFO_SEGMENTS_RECEIVED), u32_at(info, INFO_SEGMENTS_SENT));
+    if answers == 0 || received != sent {
+        return requests > 0 && (answers == 0 || received < sent);
+    }
+    // Both came in one tick of the kernel's, of 1 to 10 ms: a request and its answer, or an answer and the next request. After an
+    // answer, the client acknowledges it: at once, some 40 ms later, or with its next request. If that was in the same tick too, and
+    // this client hardly ever acknowledges without a request, then a request came last. It is one more than the answers, if each fits
+    // into a segment. Where the segments do not tell, the request counts as answered.
+    let acknowledgments = u32_at(info, INFO_ALL_SEGMENTS_RECEIVED).saturating_sub(requests);
+    let of_answers = acknowledgments.saturating_sub(1); // the first is that of the handshake
+    u32_at(info, INFO_LAST_ACKNOWLEDGED) == received && requests > answers && of_answers < answers / 2
 }
 
 /// Returns the address of a connection's other end.
@@ -449,6 +466,14 @@ mod tests {
         at + ATTRIBUTE_HEAD
     }
 
+    /// Sets a state and some numbers of `struct tcp_info`, and tells what the port is then.
+    fn with_info(state: u8, numbers: &[(usize, u32)]) -> String {
+        let numbers: Vec<_> = numbers.iter().map(|(at, value)| (info_at() + at, value.to_ne_bytes())).collect();
+        let mut fields: Vec<(usize, &[u8])> = numbers.iter().map(|(at, bytes)| (*at, &bytes[..])).collect();
+        fields.push((ENTRY_STATE, std::slice::from_ref(&state)));
+        with("idle", &fields)
+    }
+
     #[test]
     fn times_and_segments() {
         const UNANSWERED: &str = "1 of 2 connections: unanswered";
@@ -466,20 +491,43 @@ mod tests {
             (TCP_FIN_WAIT2, 9004, 9000, 1, 1, "2 open"),
             (TCP_LAST_ACK, 9004, 9000, 1, 1, "2 open"),
         ] {
-            let number = |at: usize, value: u32| (info_at() + at, value.to_ne_bytes());
             let numbers = [
-                number(INFO_LAST_SENT, last_sent),
-                number(INFO_LAST_RECEIVED, last_received),
-                number(INFO_SEGMENTS_RECEIVED, received),
-                number(INFO_SEGMENTS_SENT, sent),
+                (INFO_LAST_SENT, last_sent),
+                (INFO_LAST_RECEIVED, last_received),
+                (INFO_SEGMENTS_RECEIVED, received),
+                (INFO_SEGMENTS_SENT, sent),
             ];
-            let mut fields: Vec<(usize, &[u8])> = numbers.iter().map(|(at, bytes)| (*at, &bytes[..])).collect();
-            fields.push((ENTRY_STATE, std::slice::from_ref(&state)));
             let row = (state, last_sent, last_received, received, sent);
-            assert_eq!(with("idle", &fields), words, "{row:?}");
+            assert_eq!(with_info(state, &numbers), words, "{row:?}");
         }
         // Without times, data may have moved.
         assert_eq!(with("idle", &[(info_at() - 2, &[99])]), "1 of 2 connections: moving");
+    }
+
+    /// Data went both ways in one tick, and 9 s ago.
+    #[test]
+    fn a_request_in_the_tick_of_an_answer() {
+        const UNANSWERED: &str = "1 of 2 connections: unanswered";
+        for (received, sent, acknowledged, all_received, words) in [
+            (21, 20, 9000, 24, UNANSWERED),
+            (21, 20, 9000, 31, UNANSWERED),
+            (21, 20, 9000, 32, "2 open"), // the client often acknowledges without a request
+            (21, 20, 8960, 25, "2 open"), // the client has acknowledged the answer since
+            (20, 20, 9000, 23, "2 open"),
+            (21, 40, 9000, 24, "2 open"),
+            (2, 1, 9000, 4, "2 open"),
+        ] {
+            let numbers = [
+                (INFO_LAST_SENT, 9000),
+                (INFO_LAST_RECEIVED, 9000),
+                (INFO_SEGMENTS_RECEIVED, received),
+                (INFO_SEGMENTS_SENT, sent),
+                (INFO_LAST_ACKNOWLEDGED, acknowledged),
+                (INFO_ALL_SEGMENTS_RECEIVED, all_received),
+            ];
+            let row = (received, sent, acknowledged, all_received);
+            assert_eq!(with_info(TCP_ESTABLISHED, &numbers), words, "{row:?}");
+        }
     }
 
     #[test]

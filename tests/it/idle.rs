@@ -105,6 +105,30 @@ fn bytes_that_the_app_has_not_read_or_not_answered() {
     is_held(port, "1 of 3 connections: unanswered");
 }
 
+/// Requests that come right behind an answer, in the same tick of the kernel's. All but the last are answered.
+#[test]
+fn a_request_right_behind_an_answer() {
+    let (_app, port, pool) = app(16);
+    let pass = |mut sender: &TcpStream, mut receiver: &TcpStream| {
+        sender.write_all(b"x").unwrap();
+        receiver.read_exact(&mut [0]).unwrap();
+    };
+    let exchange = |(client, server): &(TcpStream, TcpStream)| {
+        pass(client, server);
+        pass(server, client);
+    };
+    for connection in &pool {
+        (0..50).for_each(|_| exchange(connection));
+    }
+    is_not_held(port, 16);
+    for connection in &pool {
+        exchange(connection);
+        pass(&connection.0, &connection.1);
+    }
+    thread::sleep(Duration::from_millis(600));
+    is_held(port, "16 of 16 connections: unanswered");
+}
+
 #[test]
 fn bytes_that_the_client_has_not_taken() {
     let (_app, port, pool) = app(2);
@@ -126,27 +150,25 @@ fn one_that_waits_to_be_accepted() {
 /// A side that was closed is no byte, though the kernel counts it as one.
 #[test]
 fn half_closed() {
-    let (_app, port, mut pool) = app(2);
+    let (_app, port, mut pool) = app(3);
     pool[0].0.shutdown(Shutdown::Write).unwrap();
-    is_not_held(port, 2);
-    // Where the app has shut its side, the client may still send, as through a proxy's tunnel.
-    let (client, server) = &pool[1];
+    is_not_held(port, 3);
+    // Of a connection that the app has closed, nothing is left to wait for. Where it has shut its side alone, the client may still
+    // send, as through a proxy's tunnel.
+    let (_client, closed) = pool.pop().unwrap();
+    drop(closed);
+    let (mut client, mut server) = pool.pop().unwrap();
     server.shutdown(Shutdown::Write).unwrap();
-    thread::sleep(Duration::from_millis(200)); // until the client's side has acknowledged it
+    thread::sleep(Duration::from_millis(200)); // until the clients' side has acknowledged it
     is_not_held(port, 2);
-    let (mut sender, mut receiver) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-    thread::spawn(move || while receiver.read(&mut [0]).is_ok_and(|count| count > 0) {});
-    let sending = thread::spawn(move || {
-        for _ in 0..60 {
-            sender.write_all(b"x").unwrap();
+    client.write_all(b"x").unwrap(); // before the first look
+    thread::spawn(move || while server.read(&mut [0]).is_ok_and(|count| count > 0) {});
+    thread::spawn(move || {
+        while client.write_all(b"x").is_ok() {
             thread::sleep(Duration::from_millis(50));
         }
     });
     is_held(port, "1 of 2 connections: "); // moving, if no byte is still unread
-    sending.join().unwrap();
-    // Of a connection that the app has closed, nothing is left to wait for.
-    pool.pop();
-    is_not_held(port, 1);
 }
 
 /// An app that closes each connection after one answer, which has no length: 200 for that long, then 503.
