@@ -99,7 +99,7 @@ static OPTIONS: [Spec; 18] = [
     single(Opt::Timeout, "--timeout", Kind::Duration, "how long one check or request may take [1s]"),
     single(Opt::Threshold, "--threshold", Kind::Number, "how many checks in a row must agree [3]"),
     flag(Opt::AssumeReady, "--assume-ready", "assume that what is watched was ready before"),
-    repeatable(Opt::Get, "--get", Kind::Url, "request this once: start the app's own drain"),
+    repeatable(Opt::Get, "--get", Kind::Url, "tell the app to drain: send this request until it is heard"),
     repeatable(Opt::Post, "--post", Kind::Url, "the same with POST"),
     single(Opt::Delay, "--delay", Kind::Duration, "how long to wait before --get and --post [0]"),
     repeatable(Opt::Header, "--header", Kind::Header, "add a header to every HTTP request"),

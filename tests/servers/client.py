@@ -202,7 +202,7 @@ class Load:
 
     async def run(self):
         await self.until_up()
-        run = {"kept": self.keep, "slow": self.slow, "silent": self.silent}.get(self.load, self.each)
+        run = {"kept": self.keep, "slow": self.slow, "behind": self.slow, "silent": self.silent}.get(self.load, self.each)
         await run()
         ended = time.monotonic()
         await asyncio.to_thread(sys.stdin.read)
@@ -272,10 +272,14 @@ class Load:
         await asyncio.gather(*running)
 
     async def slow(self):
-        """A request that is silent for 8 s, on a connection that has had an answer before."""
+        """A request that is silent for 8 s, on a connection that has had an answer 1 s before, or many and the last just now."""
         connection = self.make()
-        await self.request(connection)
-        await self.rest(connection, time.monotonic() + 1)
+        if self.load == "behind":
+            for _ in range(20):
+                await self.request(connection)
+        else:
+            await self.request(connection)
+            await self.rest(connection, time.monotonic() + 1)
         running = asyncio.ensure_future(self.request(connection, slow=True))
         await asyncio.sleep(INTERVAL)
         print("ready", flush=True)

@@ -11,8 +11,10 @@ CHANCE = "by chance"  # seen or not seen, another time the other way
 HELD = "held"  # it lasts for DURATION
 
 # A client that closes first takes the trace with it, unless the server closes after every answer.
-KEEPS = {"kept": SEEN, "asks": SEEN, "old": SEEN, "closes": UNSEEN, "slow": SEEN, "silent": SEEN}
+KEEPS = {"kept": SEEN, "asks": SEEN, "old": SEEN, "closes": UNSEEN, "slow": SEEN, "behind": SEEN, "silent": SEEN}
 CLOSES = KEEPS | {"closes": SEEN}
+# Head and body leave in two segments, whose acknowledgments hide in which order a request and an answer have passed in one tick.
+TWO_WRITES = KEEPS | {"behind": CHANCE}
 OTHERS = KEEPS | {"old": None}  # protocols other than HTTP
 
 
@@ -32,7 +34,7 @@ class Server:
 
 
 # The last frame of a silent call over HTTP/2 is often the client's PING, within the tick of the server's own.
-GRPC = OTHERS | {"kept": LATER, "asks": None, "slow": CHANCE}
+GRPC = OTHERS | {"kept": LATER, "asks": None, "slow": CHANCE, "behind": CHANCE}
 
 GO = "exec $GO http 0.0.0.0:8080"
 GO_BEHIND = "exec $GO http 127.0.0.1:9000"
@@ -141,16 +143,16 @@ SERVERS = [
     Server("Tomcat", f"{JAVA} tomcat"),
     Server("Netty", f"{JAVA} netty"),
     Server("gunicorn, sync", f"{GUNICORN} app:wsgi", loads=CLOSES, is_short=True),
-    Server("gunicorn, gthread", f"{GUNICORN} --threads 8 app:wsgi", loads=KEEPS | {"kept": LATER}),
+    Server("gunicorn, gthread", f"{GUNICORN} --threads 8 app:wsgi", loads=TWO_WRITES | {"kept": LATER}),
     Server(
         "uWSGI",
         "exec uwsgi --plugins http,python3 --http 0.0.0.0:8080 --chdir $HERE --module app:wsgi --master --processes 2"
         " --die-on-term",
         loads=CLOSES | {"silent": LATER},  # TCP_DEFER_ACCEPT as well, but for 8 s
     ),
-    Server("uvicorn", "exec $PYTHON -m uvicorn --app-dir $HERE --host 0.0.0.0 --port 8080 app:asgi", loads=KEEPS | {"kept": LATER}),
-    Server("hypercorn", "cd $HERE && exec $PYTHON -m hypercorn --bind 0.0.0.0:8080 app:asgi", loads=CLOSES | {"kept": LATER}),
-    Server("waitress", "cd $HERE && exec $PYTHON -m waitress --listen 0.0.0.0:8080 app:wsgi"),
+    Server("uvicorn", "exec $PYTHON -m uvicorn --app-dir $HERE --host 0.0.0.0 --port 8080 app:asgi", loads=TWO_WRITES | {"kept": LATER}),
+    Server("hypercorn", "cd $HERE && exec $PYTHON -m hypercorn --bind 0.0.0.0:8080 app:asgi", loads=TWO_WRITES | {"kept": LATER, "closes": SEEN}),
+    Server("waitress", "cd $HERE && exec $PYTHON -m waitress --listen 0.0.0.0:8080 app:wsgi", loads=TWO_WRITES),
     Server("Puma", "exec puma --bind tcp://0.0.0.0:8080 $HERE/config.ru"),
     Server("Unicorn", "exec unicorn --listen 0.0.0.0:8080 $HERE/config.ru", loads=CLOSES),
     Server(
@@ -177,7 +179,7 @@ SERVERS = [
     Server("gRPC, Go", "exec $GO grpc 0.0.0.0:8080", protocol="grpc", loads=GRPC),
     Server("gRPC, Java", f"{JAVA} grpc", protocol="grpc", loads=GRPC),
     Server("WebSocket, Node", "exec node $NODE/server.js", protocol="websocket", loads=OTHERS),
-    Server("Events, Go", GO, protocol="events", loads=OTHERS | {"slow": UNSEEN}),
+    Server("Events, Go", GO, protocol="events", loads=OTHERS | {"slow": UNSEEN, "behind": None}),
     Server(
         "PgBouncer",
         f"{POSTGRES} pgbouncer pgbouncer.ini",
@@ -193,6 +195,6 @@ SERVERS = [
         "exec mosquitto -c mosquitto.conf",
         {"mosquitto.conf": "listener 8080 0.0.0.0\nallow_anonymous true\n"},
         protocol="mqtt",
-        loads=OTHERS | {"slow": None},
+        loads=OTHERS | {"slow": None, "behind": None},
     ),
 ]
