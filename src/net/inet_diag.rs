@@ -340,7 +340,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 #[cfg(all(test, target_endian = "little"))]
 mod tests {
     use super::*;
-    use crate::net::own::Own;
+    use crate::net::own::{ALONE, Own};
 
     /// A server on [`PORT`] with two clients, the first over IPv4, as a kernel described them. The second sends three bytes; the
     /// server reads them; four seconds later it answers; four seconds later the client closes its side. Both close that connection.
@@ -586,6 +586,7 @@ mod tests {
     /// The other tests' connections have other ports than these.
     #[test]
     fn our_own_do_not_count() {
+        let _alone = ALONE.lock();
         let mut datagrams = recorded("unread");
         let speaker = entry(&mut datagrams[0], SPEAKER);
         speaker[ENTRY_REMOTE_PORT..][..2].copy_from_slice(&[0, 7]);
