@@ -36,6 +36,9 @@ fn ends_early_once_unready() {
     assert!(lines.len() == 4 && lines[3].starts_with("drained after "), "{lines:?}");
 }
 
+/// As long as the busiest machine needs until its first checks have been answered.
+const LONG: &str = "3";
+
 /// With nothing but a URL: five seconds at least, and three checks a second apart.
 #[test]
 fn the_defaults() {
@@ -90,8 +93,8 @@ fn never_ready_sleeps_in_full() {
     let nobody = format!("tcp://{CLOSED}");
     each([&unready, &nobody], |url| {
         let watch = [&["--until-unready", url], &FAST[..]].concat();
-        let full = run(&[&["0.8"], &watch[..]].concat());
-        assert!(full.status == 0 && full.slept(800), "{full:?}");
+        let full = run(&[&[LONG], &watch[..]].concat());
+        assert!(full.status == 0 && full.slept(3000), "{full:?}");
         let last = *full.lines().last().unwrap();
         assert!(last.contains(&format!("{url} was never ready")), "{full:?}");
         assert!(last.contains("at the last check it was unready ("), "{full:?}");
@@ -108,8 +111,8 @@ fn slow_at_first_and_never_ready() {
         read_request(&mut stream);
         if number == 0 { hold(&mut stream) } else { answer(&mut stream, 503) }
     });
-    let run = run(&["1", "--until-unready", &url(address), "--timeout=0.2", "--period=10ms", "--min=0"]);
-    assert!(run.slept(1000) && run.says("is not known (timed out)") && run.says("was never ready"), "{run:?}");
+    let run = run(&[LONG, "--until-unready", &url(address), "--timeout=0.5", "--period=10ms", "--min=0"]);
+    assert!(run.slept(3000) && run.says("is not known (timed out)") && run.says("was never ready"), "{run:?}");
 }
 
 #[test]
@@ -122,8 +125,8 @@ fn all_that_is_watched_must_hold() {
     // One that was never ready keeps the others from ending it.
     let unready = url(answers(&[503]).0);
     let first = url(ready_for(Duration::from_millis(100)));
-    let one = run(&[&["1", "--until-unready", &first, "--until-unready", &unready], &FAST[..]].concat());
-    assert!(one.slept(1000) && one.says(&format!("{unready} was never ready")), "{one:?}");
+    let one = run(&[&[LONG, "--until-unready", &first, "--until-unready", &unready], &FAST[..]].concat());
+    assert!(one.slept(3000) && one.says(&format!("{unready} was never ready")), "{one:?}");
 }
 
 #[test]
@@ -149,12 +152,12 @@ fn what_listens_goes_away() {
 #[test]
 fn a_local_want_says_nothing() {
     let address = answers(&[503]).0;
-    for watch in [format!("--until-unready http://{address}/"), format!("--until-idle {}", address.port())] {
+    each([format!("--until-unready http://{address}/"), format!("--until-idle {}", address.port())], |watch| {
         let options = "--assume-ready --threshold 1 --period 10ms --min 0";
-        let run = run_shell(&format!("ulimit -n 3; exec \"$0\" 1 {watch} {options}"));
-        assert!(run.status == 0 && run.slept(1000), "{run:?}");
+        let run = run_shell(&format!("ulimit -n 3; exec \"$0\" {LONG} {watch} {options}"));
+        assert!(run.status == 0 && run.slept(3000), "{run:?}");
         assert!(run.says("too many open files") && !run.says("unready (") && !run.says("is idle ("), "{run:?}");
-    }
+    });
 }
 
 /// However a server behaves, even if it never accepts and its queue is full, DURATION is the end.
@@ -228,8 +231,8 @@ fn the_last_line_says_what_held_it() {
     each(rows, |(arguments, why)| {
         let min: &[&str] = if arguments.contains(&"--min") { &[] } else { &["--min", "0"] };
         let timeout: &[&str] = if arguments.contains(&"--timeout") { &[] } else { &["--timeout", "60"] };
-        let run = run(&[&["0.7", "--period", "10ms"], min, timeout, *arguments].concat());
-        assert!(run.status == i32::from(arguments.contains(&"--post")) && run.slept(700), "{run:?}");
+        let run = run(&[&[LONG, "--period", "10ms"], min, timeout, *arguments].concat());
+        assert!(run.status == i32::from(arguments.contains(&"--post")) && run.slept(3000), "{run:?}");
         let last = *run.lines().last().unwrap();
         assert!(last.starts_with("slept ") && last.contains("s in full: ") && last.contains(why), "{last}");
     });

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::support::{PROGRAM, answers, each, fresh_path, program, run, run_command, run_shell, start, url};
+use crate::support::{PROGRAM, answers, each, fresh_path, program, run, run_command, start, url};
 
 /// A line that is wrong, and how many seconds it sleeps by the one rule.
 #[test]
@@ -269,12 +269,16 @@ fn without_memory_it_sleeps_on() {
 fn with_little_memory() {
     let (address, _) = answers(&[200]);
     for limit in ["-v 4096", "-d 4096", "-d 512"] {
-        let run = run_shell(&format!(
-            "ulimit {limit}; exec \"$0\" 2 --timeout 60 --until-unready {} --until-idle {} --post {}",
-            url(address),
+        let script = format!(
+            "ulimit {limit}; exec \"$0\" infinity --timeout 60 --until-unready {url} --until-idle {} --post {url}",
             address.port(),
-            url(address)
-        ));
-        assert!(run.status == 0 && run.slept(2000) && run.says("is ready (200)"), "{limit}: {run:?}");
+            url = url(address),
+        );
+        let mut running = start(Command::new("sh").args(["-c", &script, PROGRAM]), Stdio::piped());
+        let log = [(); 4].map(|()| running.line());
+        assert!(log[1].contains("is ready (200)") && log[2].starts_with("port "), "{limit}: {log:?}");
+        assert!(log[3].contains(": 200 at "), "{limit}: {log:?}");
+        running.signal("TERM");
+        assert_eq!(running.finish().status, 143, "{limit}");
     }
 }

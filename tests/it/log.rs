@@ -23,7 +23,7 @@ fn lines_are_short_and_cannot_be_forged() {
     assert!(refused.says("xxx...': see drain-sleep --help"), "what is said of a long word is not cut: {refused:?}");
 
     let url = format!("http://127.0.0.1:1/{}", "x".repeat(5000));
-    let watched = run(&[&["1"], &["--until-unready", &url].repeat(6)[..]].concat());
+    let watched = run(&[&["2"], &["--until-unready", &url].repeat(6)[..]].concat());
     let lines: Vec<_> = watched.stderr.split_inclusive('\n').collect();
     assert!(lines.iter().all(|line| line.len() <= 1024 && line.starts_with("drain-sleep: ")), "{lines:?}");
     assert!(lines[0].len() == 1024 && lines[0].ends_with("...\n"), "{lines:?}");
@@ -92,7 +92,7 @@ fn a_verdict_that_flips_is_logged_twenty_times() {
 #[test]
 fn quiet_but_for_errors() {
     assert_eq!(run(&["0.1", "-q"]).stderr, "");
-    let run = run(&["0.1", "--quiet", "--get", &format!("http://{CLOSED}/")]);
+    let run = run(&["2", "--quiet", "--get", &format!("http://{CLOSED}/")]); // long enough for the request to be sent
     assert!(run.lines().len() == 2 && run.lines().iter().all(|line| line.starts_with("error: GET ")), "{run:?}");
 }
 
@@ -217,8 +217,8 @@ fn closed_descriptors() {
     let closings = ["", "<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"];
     let lines = [
         ("0.2", 0, 2),
-        ("1 --until-unready tcp://localhost:1", 0, 3),
-        ("1 --get http://localhost:1/", 1, 4),
+        ("2 --until-unready tcp://localhost:1", 0, 3),
+        ("2 --get http://localhost:1/", 1, 4),
         ("0.2 --bogus", 2, 3),
         ("--check 1", 0, 0),
         ("--check 1x", 2, 0),

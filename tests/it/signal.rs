@@ -45,13 +45,13 @@ fn others_do_not_shorten_it() {
     let rows: &[&[&str]] =
         &[&["PIPE"], &["XFSZ"], &["TTOU"], &["WINCH", "CHLD", "URG"], &["STOP", "CONT"], &["STOP", "TSTP", "CONT"]];
     each(rows, |signals| {
-        let running = begun(&["0.8"]);
+        let running = begun(&["3"]); // if it is stopped, then not beyond its end
         for signal in *signals {
             running.signal(signal);
             sleep(Duration::from_millis(100));
         }
         let run = running.finish();
-        assert!(run.status == 0 && run.slept(800), "{signals:?}: {run:?}");
+        assert!(run.status == 0 && run.slept(3000), "{signals:?}: {run:?}");
     });
 }
 
@@ -70,12 +70,13 @@ fn stopped_beyond_its_end() {
 /// A process that is stopped is one that hangs: only a signal of the kernel's ends it, whatever its parent had done to that.
 #[test]
 fn a_second_beyond_its_end() {
-    let rows = ["exec \"$0\" 0.5", "exec \"$0\" 0.5 --bogus", "trap '' ALRM; exec \"$0\" 0.5"];
+    // It must not end before it is stopped.
+    let rows = ["exec \"$0\" 3", "exec \"$0\" 3 --bogus", "trap '' ALRM; exec \"$0\" 3"];
     each(rows, |script| {
         let mut running = start(Command::new("sh").args(["-c", script, PROGRAM]), Stdio::piped());
         running.line();
         running.signal("STOP");
-        sleep(Duration::from_millis(1600));
+        sleep(Duration::from_millis(4100));
         running.signal("CONT");
         let run = running.finish();
         assert_eq!(run.status, 142, "{script}: {run:?}");

@@ -254,13 +254,13 @@ fn what_says_nothing_ends_no_drain() {
     ];
     each(&rows, |(url, why, timeout)| {
         let eager = ["--assume-ready", "--min=0", "--threshold=1", "--period=50ms", "--timeout", timeout];
-        let run = run(&[&["2", "--until-unready", url], &eager[..]].concat());
-        assert!(run.status == 0 && run.slept(2000), "{url}: {run:?}");
+        let run = run(&[&["3", "--until-unready", url], &eager[..]].concat());
+        assert!(run.status == 0 && run.slept(3000), "{url}: {run:?}");
         assert!(run.says(&format!("{url} is not known ({why})")), "{url}: {run:?}");
     });
     // The same drain, and evidence.
     let run = run(&["60", "--until-unready", &format!("tcp://{CLOSED}"), "--assume-ready", "--min=0", "--threshold=1"]);
-    assert!(run.status == 0 && run.says("drained after 0"), "{run:?}");
+    assert!(run.status == 0 && run.says("drained after "), "{run:?}");
 }
 
 /// The time-out is for the whole check: it does not start anew with each byte.
