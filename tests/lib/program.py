@@ -136,7 +136,10 @@ def drain(*arguments, meanwhile=None, within=MOST_SECONDS, **options):
         return run.end(within)
 
 
-def first_verdict(url, *options, timeout=2):
+PATIENT, SHORT = 60, 2  # a --timeout with time for the busiest machine to answer, and one for what does not
+
+
+def first_verdict(url, *options, timeout=PATIENT):
     """The verdict on a URL in one check, and why."""
     with Drain("--until-unready", url, "--timeout", timeout, "--period", "60s", *options, "60s") as run:
         return run.wait_for(VERDICT, within=timeout + 20)[1].groups()

@@ -4,11 +4,13 @@ import contextlib
 import itertools
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import tempfile
 import time
 
+from program import MOST_SECONDS
 from room import run
 
 FILES = pathlib.Path("/run")
@@ -38,6 +40,16 @@ def connect(place, timeout=10):
     return connection
 
 
+def wait_for_client(address):
+    """Wait until a client is connected to a port of 127.0.0.1."""
+    _, number = place_of(address)
+    established = re.compile(rf": \w+:\w+ \w+:{number:04X} 01 ")  # the client's end: proc_net_tcp in the kernel's documentation
+    deadline = time.monotonic() + MOST_SECONDS
+    while not established.search(pathlib.Path("/proc/thread-self/net/tcp").read_text()):
+        assert time.monotonic() < deadline, "nobody is connected"
+        time.sleep(0.01)
+
+
 @contextlib.contextmanager
 def running(*command, accepts):
     """A server, from when it accepts connections at `accepts`; it is killed at the end, unless it has gone."""
@@ -45,7 +57,7 @@ def running(*command, accepts):
     with log.open("wb") as output:
         server = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + MOST_SECONDS
         while True:
             try:
                 with connect(accepts) as connection:

@@ -42,11 +42,12 @@ def test_tls_is_ready_until_it_has_gone(kubelet, start):
             drain.wait_for(r"is ready \(accepts connections\)")
             time.sleep(1)
             assert drain.process.poll() is None, str(drain)
+            before = time.monotonic()
             server.terminate()
             server.wait(20)
-            drain.expect("drained after", at_least=time.monotonic() - drain.start)
+            drain.expect("drained after", at_least=before - drain.start)
     assert [verdict.split()[0] for verdict in drain.verdicts] == ["ready", "unready"], str(drain)
-    assert kubelet.probe(url)[0] == "unready"
+    assert kubelet.probe(url, expected="unready")[0] == "unready"
 
 
 def test_unix_is_ready_until_it_has_gone():

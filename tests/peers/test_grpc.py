@@ -7,7 +7,7 @@ import time
 
 import pytest
 import servers
-from program import Drain, first_verdict
+from program import PATIENT, SHORT, Drain, first_verdict
 from room import row
 
 MAKES = [row("python3-grpcio", servers.python), row("grpc-go", servers.go), row("grpc-js", servers.node)]
@@ -28,11 +28,11 @@ SERVICES = [
 ]
 
 
-def check(kubelet, url, verdict, why, timeout=4):
+def check(kubelet, url, verdict, why):
     """Our verdict is this one, and the kubelet's as well, save that it fails what says nothing here."""
-    ours, our_why = first_verdict(url, timeout=timeout)
-    theirs, their_why = kubelet.probe(url, timeout=timeout)
     kubelets = "unready" if verdict == "not known" else verdict
+    ours, our_why = first_verdict(url, timeout=SHORT if verdict == "not known" else PATIENT)
+    theirs, their_why = kubelet.probe(url, expected=kubelets)
     assert (ours, theirs) == (verdict, kubelets), f"{our_why}; the kubelet: {their_why}"
     assert re.fullmatch(why, our_why)
 
@@ -56,13 +56,15 @@ def test_over_ipv6(kubelet, start):
 def test_shut_down_gracefully(start):
     """An app that says NOT_SERVING at SIGTERM, and ends a second later."""
     address = f"127.0.0.1:{servers.port()}"
-    options = ("--period", "200ms", "--threshold", 10, "--min", 0, "60s")
+    options = ("--period", "200ms", "--threshold", 10, "--min", 0, "--timeout", PATIENT, "60s")
     with start("grpc", address) as server:
         with Drain("--until-unready", f"grpc://{address}/up", *options) as drain:
             drain.wait_for(r"is ready \(SERVING\)")
             time.sleep(0.5)
             server.send_signal(signal.SIGTERM)
-            drain.expect("drained", at_least=time.monotonic() - drain.start + 9 * 0.2)
+            _, first = drain.wait_for(r"is unready \(NOT_SERVING\) at ([\d.]+)s")
+            # The second check may begin at once, if the first took as long as a period.
+            drain.expect("drained", at_least=float(first[1]) + 8 * 0.2)
         assert server.wait(20) is not None
     assert drain.verdicts == ["ready (SERVING)", "unready (NOT_SERVING)"], str(drain)
 
@@ -73,6 +75,7 @@ def test_shut_down_during_a_check(start):
     address = f"127.0.0.1:{servers.port()}"
     options = ("--timeout", "10s", "--min", 0, "--threshold", 1, "60s")
     with start("grpc", address) as server, Drain("--until-unready", f"grpc://{address}/late", *options) as drain:
+        servers.wait_for_client(address)
         time.sleep(0.7)
         server.send_signal(signal.SIGINT)
         answered, _ = drain.wait_for(r"is ready \(SERVING\)")
@@ -121,7 +124,7 @@ def tls(listen):
 def test_other_servers_are_unready(kubelet, start):
     listen = servers.port()
     with start(listen):
-        check(kubelet, f"grpc://127.0.0.1:{listen}", "unready", ".*", timeout=2)
+        check(kubelet, f"grpc://127.0.0.1:{listen}", "unready", ".*")
 
 
 def nginx_proxy(listen, behind):

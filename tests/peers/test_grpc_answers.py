@@ -8,7 +8,7 @@ from program import first_verdict
 from room import row
 from serving import Server
 from tables import frames, table
-from test_http_answers import agree
+from test_http_answers import agree, time_for
 
 # The head of the frame that ends the client's call: DATA with END_STREAM, on stream 1.
 CALLED = b"\0\x01\0\0\0\x01"
@@ -29,4 +29,4 @@ def test_answer(kubelet, why, kubelets, text):
 
     with Server(answer) as server:
         url = f"grpc://127.0.0.1:{server.port}"
-        agree(first_verdict(url), kubelet.probe(url), why, kubelets)
+        agree(first_verdict(url, timeout=time_for(why)), lambda expected: kubelet.probe(url, expected=expected), why, kubelets)

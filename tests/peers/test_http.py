@@ -4,7 +4,7 @@ import re
 
 import pytest
 import servers
-from program import first_verdict
+from program import PATIENT, SHORT, first_verdict
 from room import row
 
 READY, UNREADY, NOT_KNOWN = "ready", "unready", "not known"
@@ -80,9 +80,10 @@ PROXIES = [
 
 
 def check(kubelet, url, path):
-    ours, why = first_verdict(url + path)
-    theirs, their_why = kubelet.probe(url + path)
-    assert (ours, theirs) == (PATHS[path], KUBELETS.get(path, PATHS[path])), f"{why}; the kubelet: {their_why}"
+    expected, kubelets = PATHS[path], KUBELETS.get(path, PATHS[path])
+    ours, why = first_verdict(url + path, timeout=SHORT if expected == NOT_KNOWN else PATIENT)
+    theirs, their_why = kubelet.probe(url + path, expected=kubelets)
+    assert (ours, theirs) == (expected, kubelets), f"{why}; the kubelet: {their_why}"
 
 
 @pytest.mark.parametrize("start, path", [
@@ -107,8 +108,8 @@ def test_a_proxy_with_nothing_behind_it(kubelet, start):
     port, app = servers.port(), servers.port()
     with start(port, app):
         url = f"http://127.0.0.1:{port}/ready"
-        ours, why = first_verdict(url, timeout=6)  # haproxy tries more than once
-        assert ours == kubelet.probe(url, timeout=6)[0] == "unready" and why in ("502", "503")
+        ours, why = first_verdict(url)  # haproxy tries more than once
+        assert ours == kubelet.probe(url, expected="unready")[0] == "unready" and why in ("502", "503")
 
 
 @pytest.mark.parametrize("start", [

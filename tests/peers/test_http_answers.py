@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import pytest
-from program import first_verdict
+from program import PATIENT, SHORT, first_verdict
 from room import row
 from serving import HOLD, RESET, Server, by_path
 from tables import NOT_KNOWN, READY, UNREADY, table, unescaped, verdict_of
@@ -60,7 +60,7 @@ JOURNEYS = [
         "/": [step for byte in CHUNKED + b"3;a\r\nabc\r\n0\r\n\r\n" for step in (bytes([byte]), 0.005)],
     }, READY),
     Journey("malformed after 10 KiB have come", "/", {
-        "/": (CHUNKED + b"2800\r\n" + b"x" * 0x2800, 0.2, b"\r\nzzz\r\n"),
+        "/": (CHUNKED + b"2800\r\n" + b"x" * 0x2800, 1, b"\r\nzzz\r\n"),
     }, READY),
     Journey("1xx, one after 0.1 s each", "/", {"/": (*[b"HTTP/1.1 102 x\r\n\r\n", 0.1] * 5, OK + EMPTY)}, READY),
     Journey("to itself", "/", {"/": location(b"/")}, UNREADY),
@@ -189,9 +189,10 @@ def judge(kubelet, journey, why=""):
         first.answer = second.answer = by_path({path: filled(steps, ports) for path, steps in journey.replies.items()})
         url = filled(journey.origin.encode(), ports).decode() + journey.path
         options = [option for header in journey.headers for option in ("--header", header)]
-        ours = first_verdict(url, *options)
+        ours = first_verdict(url, *options, timeout=time_for(why, journey.verdict))
         our_requests = comparable(first, second)
-        agree(ours, kubelet.probe(url, journey.headers), why, journey.kubelets_verdict, journey.verdict)
+        probe = lambda expected: kubelet.probe(url, journey.headers, expected)
+        agree(ours, probe, why, journey.kubelets_verdict, journey.verdict)
         assert our_requests == comparable(first, second)
 
 
@@ -204,10 +205,16 @@ def filled(steps, ports):
     return steps
 
 
-def agree(ours, theirs, why, kubelets_verdict, verdict=None):
+def time_for(why, verdict=None):
+    """The --timeout of a check: short where that ends it."""
+    return SHORT if why == "more must come" or not why and verdict == NOT_KNOWN else PATIENT
+
+
+def agree(ours, probe, why, kubelets_verdict, verdict=None):
     """The program's verdict is this one, for this reason, and the kubelet's is the same unless it is given."""
     verdict = verdict or verdict_of(why)
     expected = verdict, kubelets_verdict or (UNREADY if verdict == NOT_KNOWN else verdict)
+    theirs = probe(expected[1])
     told = f"{ours[0]} ({ours[1]}), the kubelet {theirs[0]} ({theirs[1]}); expected {expected}: {why}"
     assert (ours[0], theirs[0]) == expected, told
     assert ours[1].startswith("timed out" if why == "more must come" else why), told
