@@ -12,7 +12,8 @@ import time
 import program
 import pytest
 from answers import free_path, one_of_each
-from test_security import everything
+from program import MOST_SECONDS
+from test_security import LONG, everything
 
 PTRACE_TRACEME, PTRACE_DETACH = 0, 17  # <linux/ptrace.h>
 AT_IGNORE, AT_SYSINFO_EHDR = 1, 33  # <linux/auxvec.h>
@@ -37,7 +38,7 @@ def traced_without_vdso(arguments, *strace):
             time.sleep(0.01)
         began = time.monotonic()
         process.send_signal(signal.SIGCONT)
-        status = process.wait(20)
+        status = process.wait(MOST_SECONDS)
         took = time.monotonic() - began
     finally:
         process.kill()
@@ -66,7 +67,7 @@ def test_the_wall_clock_is_never_read():
     with one_of_each() as (a, b, c):
         line = everything(f"http://127.0.0.1:{a.port}/", f"grpc://127.0.0.1:{b.port}", f"http://unix:{c.path}:/")
         status, took, log, lines = traced_without_vdso([*line, f"--log-file={free_path()}"], clocks)
-    assert status == 0 and took >= 0.3 and "slept" in log, (status, took, log)
+    assert status == 0 and took >= LONG and "slept" in log, (status, took, log)
     assert len(lines) > 10 and all(line.startswith("clock_gettime(CLOCK_MONOTONIC, ") for line in lines), lines
 
 

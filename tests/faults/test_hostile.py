@@ -39,7 +39,10 @@ def check(peer, url, path=None):
     with Server(peer.answer, path=path) as server:
         url = url.format(server)
         timeout = "100ms" if peer.stalls else "1h"
-        ended = harmless(drain(f"--until-unready={url}", f"--timeout={timeout}", *WATCH, DURATION))
+        for _ in range(5):
+            ended = harmless(drain(f"--until-unready={url}", f"--timeout={timeout}", *WATCH, DURATION))
+            if ended.verdicts:
+                break  # a machine so busy that no check has ended says nothing
         assert {verdict.split(" (")[0] for verdict in ended.verdicts} == {peer.verdict}, str(ended)
         assert server.connections, "it never came"
 
@@ -97,7 +100,7 @@ def test_localhost_at_ipv6_alone_and_no_port_for_the_second_socket(own_network):
 def test_localhost_without_127_0_0_1(own_network):
     run("ip", "address", "delete", "127.0.0.1/8", "dev", "lo")
     with Server(answer_http, host="::1", port=1000):
-        drain("--until-unready=http://localhost:1000/", DURATION).expect(r"is ready \(200\)", at_least=DURATION)
+        drain("--until-unready=http://localhost:1000/", 3).expect(r"is ready \(200\)", at_least=3)
         localhost(READY, "accepts")
     localhost(UNREADY, "connection refused")
 

@@ -16,7 +16,8 @@ def test_100_000_checks_take_no_more_memory_and_no_more_descriptors_than_the_fir
     with Server(http(503)) as server:
         urls = 45 * absent + 20 * [f"http://127.0.0.1:{server.port}/"]
         watches = [f"--until-unready={url}" for url in urls]
-        with Drain(*watches, "--assume-ready", "--min=0", "--period=10ms", "--threshold=500", "600", "--quiet") as drain:
+        eager = ("--assume-ready", "--min=0", "--period=10ms", "--threshold=500", "--timeout=60")
+        with Drain(*watches, *eager, "600", "--quiet") as drain:
             folder = pathlib.Path(f"/proc/{drain.process.pid}")
             while drain.process.poll() is None:
                 with contextlib.suppress(OSError, TypeError):  # it may have just ended

@@ -8,6 +8,7 @@ from program import drain
 from serving import Server, http
 
 ELSEWHERE = "127.0.0.2"
+LONG = 3  # seconds in which the busiest machine, though it traces the program, answers some requests
 
 
 def traced(*arguments, calls, options=("--follow-forks",)):
@@ -21,7 +22,7 @@ def traced(*arguments, calls, options=("--follow-forks",)):
 def everything(http_url, grpc_url, unix_url):
     return (
         *(f"--until-unready={url}" for url in (http_url, grpc_url, unix_url)),
-        *("--until-idle=80", f"--get={http_url}", f"--post={http_url}", "--period=50ms", 0.3),
+        *("--until-idle=80", f"--get={http_url}", f"--post={http_url}", "--period=50ms", "--timeout=60", LONG),
     )
 
 
@@ -30,7 +31,7 @@ def test_no_name_is_resolved_and_only_what_is_named_is_opened_connected_to_and_s
     with one_of_each() as (a, b, c):
         line = everything(f"http://localhost:{a.port}/", f"grpc://localhost:{b.port}", f"http://unix:{c.path}:/")
         ended, lines = traced(*line, f"--log-file={path}", calls="%file,%process,%network")
-    ended.expect(at_least=0.3)
+    ended.expect(at_least=LONG)
     opened = [line for line in lines if re.search(r"\b(open|openat|stat|readlink|access)\(", line)]
     # Once as it is, and once to create it.
     assert len(opened) == 2 and all(f'"{path}"' in line for line in opened), opened
@@ -86,9 +87,9 @@ def test_a_redirect_leads_to_no_other_host(location):
             talk.end()
 
         with Server(answer) as server:
-            line = (f"--get=http://127.0.0.1:{server.port}/", f"--until-unready=http://127.0.0.1:{server.port}/", 0.15)
+            line = (f"--get=http://127.0.0.1:{server.port}/", f"--until-unready=http://127.0.0.1:{server.port}/", LONG)
             ended, lines = traced(*line, calls="connect")
-        assert ended.took >= 0.15 and server.connections, str(ended)
+        assert ended.took >= LONG and server.connections, str(ended)
         assert not other.connections, lines
         for line in lines:
             assert "127.0.0.1" in line and f"htons({server.port})" in line, line
