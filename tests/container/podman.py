@@ -5,7 +5,7 @@ import os
 import pathlib
 import time
 
-from program import Drain
+from program import MOST_SECONDS, Drain
 from room import run
 
 WORK = pathlib.Path("/run/work")
@@ -41,9 +41,9 @@ def app(image=COPIED_IMAGE, options=()):
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + MOST_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not come to that within 20 s"
+        assert time.monotonic() < deadline, f"it did not come to that within {MOST_SECONDS} s"
         time.sleep(0.1)
 
 

@@ -43,28 +43,37 @@ def test_post_and_until_unready_in_one_hook_drain_the_app():
     with app() as name:
         drained = hook(name, "--post=http://localhost:8080/drain", *READYZ, "--min=1s", "--period=500ms", "45s")
         drained.expect(r"is unready \(503\)", "drained after", at_least=1.5)
-        assert "app: draining" in logs(name)
+        wait_until(lambda: "app: draining" in logs(name))
 
 
+# Asks until its stdin has ended, says when it has had an answer, and stays connected.
 CLIENT = """
-import http.client, time
+import http.client, select, sys, time
 connection = http.client.HTTPConnection("127.0.0.1", 8080)
-for _ in range(30):
+over = False
+while True:
     connection.request("GET", "/")
     connection.getresponse().read()
-    time.sleep(0.1)
-time.sleep(60)
+    print("answered", flush=True)
+    if over:
+        time.sleep(600)
+    over = select.select([sys.stdin], [], [], 0.1)[0]
 """
 
 
 def test_until_idle_ends_when_a_connection_has_fallen_silent_though_it_stays_open():
     with app() as name:
         namespace = f"--net=/proc/{inspect(name, 'Pid')}/ns/net"
-        with subprocess.Popen(["nsenter", namespace, sys.executable, "-c", CLIENT]) as client:
-            time.sleep(0.5)
-            drained = hook(name, "--until-idle=8080", "--idle-after=1s", "--min=0", "--period=200ms", "45s").end()
-            client.kill()
-        drained.expect(r"is busy \(1 of 1", r"is idle \(1 open\)", "drained after", at_least=2)
+        command = ["nsenter", namespace, sys.executable, "-c", CLIENT]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+            try:
+                assert client.stdout.readline() == "answered\n"
+                with hook(name, "--until-idle=8080", "--idle-after=2s", "--min=0", "--period=200ms", "45s") as drain:
+                    drain.wait_for(r"is busy \(1 of 1")
+                    client.stdin.close()
+                    drain.expect(r"is idle \(1 open\)", "drained after", at_least=2)
+            finally:
+                client.kill()
 
 
 def test_a_bad_option_still_sleeps():
@@ -75,7 +84,7 @@ def test_a_bad_option_still_sleeps():
 def test_log_file_proc_1_fd_2_shows_up_in_the_containers_log():
     with app() as name:
         hook(name, "--log-file=/proc/1/fd/2", "1s").expect()
-        assert "drain-sleep: " in logs(name), logs(name)
+        wait_until(lambda: "drain-sleep: " in logs(name))
 
 
 def test_as_pid_1_podman_stop_ends_it_at_once():
