@@ -121,6 +121,6 @@ def test_the_program_for_arm64_posts_to_a_drain_endpoint_and_ends_when_the_serve
 
     with Server(answer) as server:
         url = f"http://localhost:{server.port}"
-        line = ("--post", f"{url}/drain", "--until-unready", f"{url}/readyz", "--min=1s", "--period=200ms", "60s")
+        line = ("--post", f"{url}/drain", "--until-unready", f"{url}/readyz", "--min=1s", "--period=200ms", "--timeout=60s", "60s")
         with Drain(*line, through=ARM64, program=released / "drain-sleep-linux-arm64") as drain:
             drain.expect(r"is ready \(200\)", r"is unready \(503\)", "drained after")
