@@ -203,14 +203,9 @@ fn half_closed() {
     server.shutdown(Shutdown::Write).unwrap();
     thread::sleep(Duration::from_millis(200)); // until the clients' side has acknowledged it
     is_not_held(port, 2);
-    client.write_all(b"x").unwrap(); // before the first look
     thread::spawn(move || while server.read(&mut [0]).is_ok_and(|count| count > 0) {});
-    thread::spawn(move || {
-        while client.write_all(b"x").is_ok() {
-            thread::sleep(Duration::from_millis(50));
-        }
-    });
-    is_held(port, "1 of 2 connections: "); // moving, if no byte is still unread
+    // Moving, if no byte is still unread.
+    is_held_by(port, "1 of 2 connections: ", 50, || client.write_all(b"x").unwrap());
 }
 
 /// An app that closes each connection after one answer, which has no length: 200 for that long, then 503.
