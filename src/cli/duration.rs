@@ -187,16 +187,14 @@ mod tests {
         }
     }
 
+    /// `tests/it/cli.rs` has more of them, and the words.
     #[test]
     fn refused() {
         let malformed: &[&[u8]] = &[
-            b"",
             b" ",
             b"\t\n",
             b".",
             b"..",
-            b"1.2.3",
-            b"-5",
             b"+5",
             b"-5s",
             b"1e3",
@@ -205,8 +203,6 @@ mod tests {
             b"NaN",
             b"nan",
             b"s",
-            b"20 s",
-            b"1m30",
             b"5 min",
             b".5s",
             b"5.s",
@@ -215,12 +211,10 @@ mod tests {
             b"20S",
             b"1.5.5s",
             b"20ss",
-            b"0.5ns",
             b"1.99999999999999999999x",
             b"\xff",
             b"20\xff",
             b"20s\0",
-            "２０".as_bytes(),
             "20ſ".as_bytes(),
             b"infinite",
             b"20%",

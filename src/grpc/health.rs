@@ -350,84 +350,10 @@ mod tests {
     use super::*;
     use crate::net::url::SERVICE_MAX;
 
-    fn headers(flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            hpack::encode(&mut block, name, value.as_bytes());
-        }
-        framed(HEADERS, flags, CALL, &block)
-    }
-
     fn framed(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         frame(&mut out, kind, flags, stream, payload);
         out
-    }
-
-    fn settings() -> Vec<u8> {
-        framed(SETTINGS, 0, 0, &[])
-    }
-
-    const GRPC: (&str, &str) = ("content-type", "application/grpc");
-
-    fn opening() -> Vec<u8> {
-        headers(END_HEADERS, &[(":status", "200"), GRPC])
-    }
-
-    fn data(message: &[u8]) -> Vec<u8> {
-        framed(DATA, 0, CALL, message)
-    }
-
-    fn closing(status: &str) -> Vec<u8> {
-        headers(END_HEADERS | END_STREAM, &[("grpc-status", status)])
-    }
-
-    const SAYS_SERVING: &[u8] = b"\0\0\0\0\x02\x08\x01";
-
-    /// Checks that the outcome is the same however the bytes are cut in two, and returns it.
-    fn outcome(frames: &[Vec<u8>]) -> Result<Option<i32>, Failure> {
-        let bytes = frames.concat();
-        let whole = Call::default().receive(&bytes, &mut Vec::new());
-        for at in 0..bytes.len() {
-            let mut call = Call::default();
-            let first = call.receive(&bytes[..at], &mut Vec::new());
-            let both = if first == Ok(None) { call.receive(&bytes[at..], &mut Vec::new()) } else { first };
-            assert_eq!(both, whole, "cut at {at}");
-        }
-        whole
-    }
-
-    #[test]
-    fn serving() {
-        let answer = |opening: Vec<u8>, closing: Vec<u8>| outcome(&[settings(), opening, data(SAYS_SERVING), closing]);
-        assert_eq!(answer(opening(), closing("0")), Ok(Some(SERVING)));
-        // Whatever the HTTP status, under any subtype.
-        for fields in [
-            [(":status", "503"), GRPC],
-            [(":status", "200"), ("content-type", "application/grpc+proto")],
-            [(":status", "200"), ("content-type", "application/grpc;charset=x")],
-        ] {
-            assert_eq!(answer(headers(END_HEADERS, &fields), closing("0")), Ok(Some(SERVING)), "{fields:?}");
-        }
-        // After informational headers, in pieces, padded, with a priority, between frames that do not matter.
-        let mut block = vec![3, 0, 0, 0, 0, 16];
-        hpack::encode(&mut block, GRPC.0, GRPC.1.as_bytes());
-        block.extend([0; 3]);
-        let frames = [
-            settings(),
-            framed(SETTINGS, ACK, 0, &[]),
-            framed(PING, 0, 0, b"12345678"),
-            framed(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
-            framed(GOAWAY, 0, 0, &[0x7f, 255, 255, 255, 0, 0, 0, 0]),
-            framed(250, 255, 9, b"unknown"),
-            headers(END_HEADERS, &[(":status", "103")]),
-            framed(HEADERS, PADDED | PRIORITY, CALL, &block),
-            framed(CONTINUATION, END_HEADERS, CALL, &[]),
-            framed(DATA, PADDED, CALL, &[&[1], &SAYS_SERVING[..3], &[0]].concat()),
-            data(&SAYS_SERVING[3..]),
-            closing("0"),
-        ];
-        assert_eq!(outcome(&frames), Ok(Some(SERVING)));
     }
 
     #[test]
@@ -436,87 +362,8 @@ mod tests {
         let ping = framed(PING, 0, 0, b"12345678");
         let acks = [framed(SETTINGS, ACK, 0, &[]), framed(PING, ACK, 0, b"12345678")].concat();
         let quiet = [framed(SETTINGS, ACK, 0, &[]), framed(PING, ACK, 0, b"12345678")].concat();
-        Call::default().receive(&[settings(), ping, quiet].concat(), &mut replies).unwrap();
+        Call::default().receive(&[framed(SETTINGS, 0, 0, &[]), ping, quiet].concat(), &mut replies).unwrap();
         assert_eq!(replies, acks);
-    }
-
-    #[test]
-    fn other_statuses() {
-        for (message, status) in [
-            (&b"\0\0\0\0\0"[..], 0), // the field's default
-            (b"\0\0\0\0\x02\x08\x02", 2),
-            (b"\0\0\0\0\x04\x08\x01\x08\x02", 2),         // the last one counts
-            (b"\0\0\0\0\x07\x12\x03abc\x08\x03", 3),      // an unknown field
-            (b"\0\0\0\0\x06\x13\x08\x01\x14\x08\x02", 2), // an unknown group
-            (b"\0\0\0\0\x02\x08\x02\0\0", 2),
-            (b"\0\0\0\0\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", -1),
-        ] {
-            assert_eq!(outcome(&[settings(), opening(), data(message), closing("0")]), Ok(Some(status)));
-        }
-    }
-
-    #[test]
-    fn failures() {
-        let after = |frames: &[Vec<u8>]| outcome(&[&[settings()], frames].concat());
-        let good = || data(SAYS_SERVING);
-        let long = vec![0; FRAME_MAX];
-        let cases: &[(&str, Result<Option<i32>, Failure>)] = &[
-            ("an HTTP/1 answer", outcome(&[b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()])),
-            ("PING before SETTINGS", outcome(&[framed(PING, 0, 0, b"12345678"), settings()])),
-            ("a status of the call", after(&[opening(), good(), closing("5")])),
-            ("a status that is not a number", after(&[opening(), good(), closing("x")])),
-            ("no status", after(&[opening(), good(), headers(END_HEADERS | END_STREAM, &[("a", "b")])])),
-            (
-                "trailers only",
-                after(&[headers(END_HEADERS | END_STREAM, &[(":status", "200"), GRPC, ("grpc-status", "12")])]),
-            ),
-            ("trailers only, and status 0", after(&[headers(END_HEADERS | END_STREAM, &[GRPC, ("grpc-status", "0")])])),
-            ("no message", after(&[opening(), closing("0")])),
-            ("two messages", after(&[opening(), good(), good(), closing("0")])),
-            ("half a message", after(&[opening(), data(b"\0\0\0\0\x02\x08"), closing("0")])),
-            ("a compressed message", after(&[opening(), data(b"\x01\0\0\0\x02\x08\x01"), closing("0")])),
-            ("a message that is not protobuf", after(&[opening(), data(b"\0\0\0\0\x02\x08\x80"), closing("0")])),
-            ("a group without end", after(&[opening(), data(b"\0\0\0\0\x03\x13\x08\x01"), closing("0")])),
-            ("the end of another group", after(&[opening(), data(b"\0\0\0\0\x02\x13\x1c"), closing("0")])),
-            ("field number 0", after(&[opening(), data(b"\0\0\0\0\x02\x00\x01"), closing("0")])),
-            ("an end without trailers", after(&[opening(), framed(DATA, END_STREAM, CALL, SAYS_SERVING)])),
-            ("data before headers", after(&[good()])),
-            ("headers in mid-stream", after(&[opening(), opening()])),
-            ("HTTP, no gRPC", after(&[headers(END_HEADERS, &[(":status", "404"), ("content-type", "text/html")])])),
-            ("another type", after(&[headers(END_HEADERS, &[("content-type", "application/grpcx")])])),
-            ("informational headers that end", after(&[headers(END_HEADERS | END_STREAM, &[(":status", "100")])])),
-            ("two statuses", after(&[headers(END_HEADERS, &[(":status", "200"), (":status", "200"), GRPC])])),
-            ("a status after a field", after(&[headers(END_HEADERS, &[GRPC, (":status", "200")])])),
-            ("a control character", after(&[headers(END_HEADERS, &[GRPC, ("a", "\n")])])),
-            ("no HPACK", after(&[framed(HEADERS, END_HEADERS, CALL, b"\x80")])),
-            ("a reset", after(&[opening(), framed(RST_STREAM, 0, CALL, &[0, 0, 0, 7])])),
-            ("a farewell", after(&[framed(GOAWAY, 0, 0, &[0; 8])])),
-            ("headers interrupted", after(&[headers(0, &[GRPC]), settings()])),
-            ("a continuation of nothing", after(&[framed(CONTINUATION, END_HEADERS, CALL, &[])])),
-            ("a frame too long", after(&[framed(DATA, 0, CALL, &[&long[..], &[0]].concat())])),
-            ("padding over all", after(&[opening(), framed(DATA, PADDED, CALL, &[1])])),
-            ("SETTINGS of 5 bytes", after(&[framed(SETTINGS, 0, 0, &[0; 5])])),
-            ("SETTINGS on a stream", after(&[framed(SETTINGS, 0, CALL, &[])])),
-            ("PING of 7 bytes", after(&[framed(PING, 0, 0, &[0; 7])])),
-            ("WINDOW_UPDATE by 0", after(&[framed(WINDOW_UPDATE, 0, 0, &[0; 4])])),
-            ("RST_STREAM of stream 0", after(&[framed(RST_STREAM, 0, 0, &[0; 4])])),
-            ("GOAWAY of 7 bytes", after(&[framed(GOAWAY, 0, 0, &[0; 7])])),
-        ];
-        for (name, got) in cases {
-            assert!(matches!(got, Err(Failure { why: Unready(_) | Status(_), .. })), "{name}: {got:?}");
-        }
-        for (name, got) in [
-            ("a push", after(&[framed(PUSH_PROMISE, END_HEADERS, CALL, &[0, 0, 0, 2])])),
-            ("headers without end", after(&[headers(0, &[GRPC]), framed(CONTINUATION, 0, CALL, &long)])),
-            ("a late table size", after(&[framed(HEADERS, END_HEADERS, CALL, b"\x88\x20")])),
-            ("a row of a dynamic table", after(&[framed(HEADERS, END_HEADERS, CALL, b"\x88\xbe")])),
-        ] {
-            assert!(matches!(got, Err(Failure { why: SaysNothing(_), .. })), "{name}: {got:?}");
-        }
-        // Nothing of this is an answer yet.
-        for frames in [vec![], vec![opening()], vec![opening(), good()], vec![headers(0, &[GRPC])]] {
-            assert_eq!(after(&frames), Ok(None));
-        }
     }
 
     #[test]

@@ -227,17 +227,7 @@ mod tests {
     use super::*;
     use crate::net::url;
 
-    fn follow(location: &str) -> Result<(u16, String, String, bool), String> {
-        let mut url = url::http(b"//127.0.0.1:8080/a/b?q").unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        match (resolve(&mut url, b"127.0.0.1:8080", location.as_bytes()), url.endpoint) {
-            (Ok(Redirect::Follow { absolute }), Endpoint::Tcp(_, port)) => {
-                Ok((port, text(url.authority), text(url.target), absolute))
-            }
-            (other, _) => Err(format!("{other:?}")),
-        }
-    }
-
+    /// Where those of a URL lead. `tests/verdicts/locations` has those that are not followed.
     #[test]
     fn followed() {
         let here = "127.0.0.1:8080";
@@ -269,65 +259,11 @@ mod tests {
             ("http://user:pass@127.0.0.1:9/x", 9, "127.0.0.1:9", "/x", true),
             ("//127.0.0.1:9/x", 9, "127.0.0.1:9", "/x", false),
         ] {
-            assert_eq!(follow(location), Ok((port, authority.to_string(), target.to_string(), absolute)), "{location}");
-        }
-    }
-
-    #[test]
-    fn not_followed() {
-        for location in [
-            "http://127.0.0.2/",
-            "http://localhost/",
-            "mailto:a@127.0.0.1",
-            "a:b",
-            "http:127.0.0.1",
-            "http:/x",
-            "file:///x",
-            "//@/x",
-            "https://other/",
-            "http://[::1]/",
-            "http://[fe80::1%25eth0]/",
-            "//a:b:80/",
-            "//127.0.0.1:80:/",
-            "http://127.0.0.1.:80/",
-            "http://%C3%A9/",
-        ] {
-            assert_eq!(follow(location), Err("Ok(OtherHost)".to_string()), "{location}");
-        }
-        for location in ["https://127.0.0.1/", "HTTPS://127.0.0.1:9/x"] {
-            assert_eq!(follow(location), Err("Ok(Tls)".to_string()), "{location}");
-        }
-        for location in ["ftp://127.0.0.1/", "grpc://127.0.0.1:9/x"] {
-            assert_eq!(follow(location), Err("Ok(OtherScheme)".to_string()), "{location}");
-        }
-        for location in [
-            ":",
-            "::",
-            ":x",
-            "1a:b",
-            "/%",
-            "/%4",
-            "/%zz",
-            "/#%zz",
-            "/\u{7f}",
-            "/\t",
-            "http://127.0.0.1:x/",
-            "http://127.0.0.1:99999/",
-            "http://127.0.0.1:0/",
-            "http://a:b:80/",
-            "http://[::1/",
-            "http://x[::1]/",
-            "http://[127.0.0.1]/",
-            "http://[::1]x/",
-            "http://a b/",
-            "http://a|b/",
-            "http://%41/",
-            "http://%4/",
-            "http://u ser@127.0.0.1/",
-            "http://u%ser@127.0.0.1/",
-        ] {
-            let got = follow(location);
-            assert!(got.as_ref().is_err_and(|e| e.starts_with("Err")), "{location}: {got:?}");
+            let mut url = url::http(b"//127.0.0.1:8080/a/b?q").unwrap();
+            let found = resolve(&mut url, b"127.0.0.1:8080", location.as_bytes());
+            assert_eq!(found, Ok(Redirect::Follow { absolute }), "{location}");
+            assert!(matches!(url.endpoint, Endpoint::Tcp(_, to) if to == port), "{location}");
+            assert_eq!((&*url.authority, &*url.target), (authority.as_bytes(), target.as_bytes()), "{location}");
         }
     }
 

@@ -218,15 +218,14 @@ mod tests {
                 "{url}"
             );
         }
+        // `tests/it/cli.rs` has more of them, and the words.
         let refused = [
             "http:",
             "http:/x",
             "http://",
             "http:///x",
             "http://:80/",
-            "http://example.com/",
             "http://127.0.0.1:0/",
-            "http://127.0.0.1:65536/",
             "http://127.0.0.1:/",
             "http://127.0.0.1:+80/",
             "http://127.0.0.1:8x/",
@@ -240,14 +239,10 @@ mod tests {
             "http://[localhost]/",
             "http://[]/",
             "http://[fe80::1%25eth0]/",
-            "http://user@localhost/",
             "http://u:p@localhost:80/",
-            "http://localhost/#top",
-            "http://localhost/a b",
             "http://localhost/é",
             "http://localhost/
 ",
-            "http://unix:/run/a.sock",
             "http://unix:/run/a.sock:x",
             "http://unix:run/a.sock:/x",
             "http://unix://run/a.sock:/x",
