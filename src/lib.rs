@@ -14,8 +14,8 @@
 //! Where to make a change:
 //!
 //! - An option: a variant and a row in `cli/options.rs`, an arm in `Plan::apply` in `cli/plan.rs`, a row in the README's table. If it is
-//!   not about a drain, name it in `Args::mentions_drain`. `tests/it/cli.rs` counts the options, `tests/fuzz/dictionaries/line` lists
-//!   them, and `tests/cluster/bounds.py` lists the flags.
+//!   not about a drain, name it in `Args::mentions_drain`. `tests/it/cli.rs` counts the options, and
+//!   `tests/fuzz/dictionaries/line` lists them.
 //! - A kind of watch: a file in `watch/`, and an arm in each match on `Target` in `watch/mod.rs`. One with a URL has its parser in
 //!   `net/url.rs`, and its form in `--help` and the README; `tests/fuzz/properties/url.rs` and the dictionaries know the schemes.
 //! - When to end: `drain.rs` decides, and `HeldBy` there says what kept the drain from ending early.
