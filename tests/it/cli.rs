@@ -25,9 +25,7 @@ fn refused(arguments: &[&str], says: &str) {
 #[test]
 fn durations() {
     let rows: &[(&[&str], &str)] = &[
-        (&["1m 30s"], "90s"),
         (&["1m", "30s"], "90s"),
-        (&["0"], "0s"),
         (&["inf", "1"], "infinity"),
         (&["--quiet", "20"], "20s"),
         (&["20", "\n10s\n"], "30s"),
@@ -256,15 +254,6 @@ fn urls() {
     for url in ["tcp://localhost:1", "unix:/a", "grpc://localhost:1", "https://localhost/"] {
         refused(&["20", "--get", url], "--get: '");
         refused(&["20", "--post", url], "--post: '");
-    }
-}
-
-#[test]
-fn all_mistakes_are_told() {
-    let run = run(&["--check", "1x", "--min=y", "--bogus", "--threshold=0"]);
-    assert!(run.status == 2 && run.lines().len() == 4, "{run:?}");
-    for about in ["'1x'", "'y'", "--bogus", "--threshold"] {
-        assert!(run.says(about), "{about}: {run:?}");
     }
 }
 

@@ -5,7 +5,6 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use crate::support::{Fresh, PROGRAM, answers, fresh_path, program, run, run_command, run_shell, start};
 
@@ -191,42 +190,9 @@ fn mistaken_itself() {
     }
 }
 
-/// There is no room for all of it: no half of it is left, nor in the way of what was there.
-#[test]
-fn no_room() {
-    let (folder, path) = folder();
-    fs::write(path("x"), "old").unwrap();
-    fs::write(path(".drain-sleep.0"), "another's").unwrap();
-    let run = run_shell(&format!("ulimit -f 8; exec \"$0\" --install {}", path("x")));
-    assert!(run.status == 1 && run.says("file too large") && run.says(&path("x")), "{run:?}");
-    assert_eq!(names(&folder), [".drain-sleep.0", "x"]);
-    assert_eq!(fs::read_to_string(path("x")).unwrap(), "old");
-}
-
 #[test]
 fn with_everything_closed() {
     let (_folder, path) = folder();
     let run = run_shell(&format!("exec \"$0\" --install {} 20s <&- >&- 2>&-", path("x")));
     assert!(run.status == 0 && is_a_copy(Path::new(&path("x"))), "{run:?}");
-}
-
-/// A signal or a bug that ends it while the copy is tried out leaves the old file or the new one, and no third.
-#[test]
-fn ended_before_its_time() {
-    let words = vec!["0.00001"; 100_000]; // so that it takes a while
-    for (signal, ended) in [("TERM", 143), ("ABRT", 2)] {
-        let (folder, path) = folder();
-        let running = start(program(&["--install", &path("x")]).args(&words), Stdio::piped());
-        let began = Instant::now();
-        while names(&folder).is_empty() && began.elapsed() < Duration::from_secs(30) {}
-        running.signal(signal);
-        let run = running.finish();
-        // It may have put the copy in its place before the signal came.
-        let left = names(&folder);
-        assert!(
-            [0, ended].contains(&run.status) && (left == ["x"] || run.status != 0 && left.is_empty()),
-            "{left:?}: {run:?}"
-        );
-        assert!(left.is_empty() || is_a_copy(Path::new(&path("x"))), "{run:?}");
-    }
 }

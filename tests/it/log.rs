@@ -4,8 +4,7 @@ use std::fs::{self, File};
 use std::io::{PipeWriter, Read, Write, pipe};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Stdio};
-use std::sync::atomic::Ordering;
+use std::process::Command;
 
 use crate::support::{
     CLOSED, Fresh, Run, answers, each, fill, fresh_path, program, read_request, run, run_command, run_shell, serve,
@@ -235,28 +234,4 @@ fn closed_descriptors() {
             assert!(log.lines().all(|line| line.starts_with("drain-sleep: ")), "{line} {closing}: {log}");
         },
     );
-}
-
-/// A drain of many checks says as much as one of few: the plan, each state, and the end.
-#[test]
-fn a_handful_of_lines() {
-    const CHECKS: usize = 50;
-    static STATUSES: [u16; CHECKS] = {
-        let mut statuses = [200; CHECKS];
-        statuses[CHECKS - 1] = 503;
-        statuses
-    };
-    let (address, requests) = answers(&STATUSES);
-    let fast = ["--period=10ms", "--timeout=60", "--min=0", "--threshold=1"];
-    let run = run(&[&["60", "--until-unready", &url(address)], &fast[..]].concat());
-    assert_eq!(run.lines().len(), 4, "{run:?}");
-    assert_eq!(requests.load(Ordering::SeqCst), CHECKS);
-}
-
-/// Lines come when things happen, not when the drain is over.
-#[test]
-fn lines_come_at_once() {
-    let mut running = start(&mut program(&["60", "--until-unready", &format!("tcp://{CLOSED}")]), Stdio::piped());
-    assert!(running.line().starts_with("draining for 5s to 60s"));
-    assert!(running.line().contains("is unready (connection refused) at "));
 }

@@ -89,7 +89,7 @@ fn one_version() {
     assert!(read("Dockerfile").contains(&format!("org.opencontainers.image.version=\"{version}\"")));
 }
 
-/// How large the binary may be: what the README promises, and what `tests/bench` and `artifact` allow.
+/// How large the binary may be: what the README promises, and what `artifact` allows.
 #[test]
 fn one_size() {
     assert!(read("README.md").contains(&format!("a static binary of at most {LIMIT} KiB")));
