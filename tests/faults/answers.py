@@ -1,11 +1,9 @@
 """What servers of the rows say, and where their files are."""
 
 import contextlib
-import functools
 import os
-import pathlib
-import tempfile
 
+from room import folder
 from serving import Server, http
 from tables import frames
 
@@ -17,15 +15,7 @@ FALLBACK = 5.0
 
 def free_path():
     """In memory, and gone with the room's namespaces."""
-    folder = tempfile.mkdtemp(dir="/run")
-    os.chmod(folder, 0o755)
-    return pathlib.Path(folder, "file")
-
-
-def answer_http(talk):
-    talk.request()
-    talk.say(http())
-    talk.end()
+    return folder() / "file"
 
 
 def answer_grpc(talk):
@@ -36,7 +26,7 @@ def answer_grpc(talk):
 @contextlib.contextmanager
 def one_of_each():
     """Servers for HTTP, gRPC, and HTTP over a Unix socket."""
-    with Server(answer_http) as a, Server(answer_grpc) as b, Server(answer_http, path=free_path()) as c:
+    with Server(http()) as a, Server(answer_grpc) as b, Server(http(), path=free_path()) as c:
         yield a, b, c
 
 

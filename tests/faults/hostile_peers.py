@@ -2,11 +2,9 @@
 to be read from, have too many, or take too long."""
 
 import dataclasses
-import itertools
-import time
 from collections.abc import Callable
 
-from serving import http
+from serving import HOLD, RESET, by_path, http
 from tables import NOT_KNOWN, READY, UNREADY, frames
 
 
@@ -18,28 +16,20 @@ class Peer:
     stalls: bool = False  # it gives no verdict of itself, so that --timeout must end the check
 
 
-def says(*parts, then="end", asks=True):
-    """What says this, and then ends, holds the line or resets it."""
+def says(*steps, asks=True):
+    """What goes through these steps of serving.py."""
 
     def answer(talk):
         if asks:
             talk.request()
-        talk.say(*parts)
-        getattr(talk, then)()
+        talk.go(steps)
 
     return answer
 
 
 def drips(said, *at_once):
     """What says a byte a second."""
-
-    def answer(talk):
-        talk.say(*at_once)
-        for byte in itertools.chain.from_iterable(said):
-            talk.say(bytes([byte]))
-            time.sleep(1)
-
-    return answer
+    return says(*at_once, *(step for byte in said for step in (bytes([byte]), 1)), asks=False)
 
 
 def floods(*parts, with_=b"x", asks=True):
@@ -69,22 +59,16 @@ TEN_GB = HEAD + b"Content-Length: 10000000000\r\n\r\n"
 CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def redirects_in_a_loop(talk):
-    here = b"GET /a" in talk.request()
-    talk.say(http(302, Location="/b" if here else "/a"))
-    talk.end()
-
-
 def redirects_ever_further(talk):
     talk.say(http(302, Location=f"/{len(talk.request()) * 'x'}"))
     talk.end()
 
 
 HTTP_PEERS = [
-    stalls("accepts and says nothing", says(then="hold", asks=False)),
-    stalls("one byte a second", drips([http(body=b"ok")])),
-    stalls("one byte of the body a second", drips([b"123456789"], BODY)),
-    stalls("a redirect of which half the body stalls", says(http(302, Location="/b", body=b"x")[:-1], then="hold")),
+    stalls("accepts and says nothing", says(HOLD, asks=False)),
+    stalls("one byte a second", drips(http(body=b"ok"))),
+    stalls("one byte of the body a second", drips(b"123456789", BODY)),
+    stalls("a redirect of which half the body stalls", says(http(302, Location="/b", body=b"x")[:-1], HOLD)),
     Peer("1xx without end", floods(with_=b"HTTP/1.1 103 Early\r\n\r\n"), NOT_KNOWN),
     Peer("1xx with fields without end", floods(b"HTTP/1.1 103 Early\r\n", with_=b"Link: x\r\n"), NOT_KNOWN),
     Peer("headers without end", floods(HEAD, with_=b"X: y\r\n"), NOT_KNOWN),
@@ -99,18 +83,18 @@ HTTP_PEERS = [
     Peer("a chunk of 10 GB", floods(CHUNKS, b"2540be400\r\n"), READY),
     Peer("a chunk's extension without end", floods(CHUNKS, b"1;")),
     Peer("trailers without end", floods(CHUNKS, b"0\r\n", with_=b"X: y\r\n")),
-    Peer("a redirect in a loop", redirects_in_a_loop),
+    Peer("a redirect in a loop", by_path({"/a": http(302, Location="/b"), "/b": http(302, Location="/a")})),
     Peer("a redirect ever further, each Location longer", redirects_ever_further),
-    Peer("a reset at once", says(then="reset", asks=False)),
+    Peer("a reset at once", says(RESET, asks=False)),
     Peer("two answers", says(http(body=b"ok"), http(503)), READY),
     Peer("an answer before the request", says(http(), asks=False), READY),
     Peer("its own request back", repeats),
 ]
 
 
-def calls(text, then="hold"):
+def calls(text, then=HOLD):
     """What says these frames to whoever calls."""
-    return says(frames(text), then=then, asks=False)
+    return says(frames(text), then, asks=False)
 
 
 def floods_calls(text, with_):
@@ -123,7 +107,7 @@ SETTINGS_OF_16_MIB = r"BYTES(\xff\xff\xff\x04\0\0\0\0\0)"
 
 GRPC_PEERS = [
     stalls("accepts and says nothing", calls("")),
-    stalls("one byte a second", drips([frames("HELLO ANSWER")])),
+    stalls("one byte a second", drips(frames("HELLO ANSWER"))),
     stalls("a message that announces 4 GB", calls(r"HELLO HEAD DATA(\0\xff\xff\xff\xff)")),
     Peer("a frame of 16 MiB", floods_calls(f"HELLO {FRAME_OF_16_MIB}", with_="BYTES(x)")),
     Peer("settings of 16 MiB", floods_calls(SETTINGS_OF_16_MIB, with_="BYTES(x)")),
@@ -142,7 +126,7 @@ GRPC_PEERS = [
     Peer("an HPACK bomb of 48 MB", calls(rf"HELLO HEADERS(\x88{LONG_FIELD}{{12000*\xbe}})"), NOT_KNOWN),
     Peer("an HPACK bomb in each of many frames", floods_calls("HELLO", with_=f"HEADERS([:status=103]{LONG_FIELD})"), NOT_KNOWN),
     Peer("a message without end", floods_calls("HELLO HEAD", with_=r"DATA({16384*\0})"), NOT_KNOWN),
-    Peer("a reset at once", calls("", then="reset")),
+    Peer("a reset at once", calls("", then=RESET)),
     Peer("an answer, and a flood after it", floods_calls("HELLO ANSWER", with_="HELLO"), READY),
     Peer("zeros without end", floods(with_=bytes(1000), asks=False)),
     Peer("its own bytes back", repeats),

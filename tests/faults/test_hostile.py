@@ -8,11 +8,11 @@ import socket
 import threading
 
 import pytest
-from answers import LATE, answer_http, free_path, strace
+from answers import LATE, free_path, strace
 from hostile_peers import GRPC_PEERS, HTTP_PEERS, says
 from program import EAGER, drain
 from room import run
-from serving import Server
+from serving import HOLD, Server, http
 from tables import NOT_KNOWN, READY, UNREADY
 
 # The three standard ones, and one socket.
@@ -99,7 +99,7 @@ def test_localhost_at_ipv6_alone_and_no_port_for_the_second_socket(own_network):
 
 def test_localhost_without_127_0_0_1(own_network):
     run("ip", "address", "delete", "127.0.0.1/8", "dev", "lo")
-    with Server(answer_http, host="::1", port=1000):
+    with Server(http(), host="::1", port=1000):
         drain("--until-unready=http://localhost:1000/", 3).expect(r"is ready \(200\)", at_least=3)
         localhost(READY, "accepts")
     localhost(UNREADY, "connection refused")
@@ -145,7 +145,7 @@ def test_clients_that_come_and_go_without_end():
 
 
 def test_all_kinds_at_once_each_with_a_peer_that_says_nothing():
-    silent = says(then="hold", asks=False)
+    silent = says(HOLD, asks=False)
     with Server(silent) as tcp, Server(silent, path=free_path()) as unix:
         urls = [f"{scheme}://127.0.0.1:{tcp.port}" for scheme in ("http", "grpc", "tcp")]
         urls += [f"http://unix:{unix.path}:/", f"unix:{unix.path}"]

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from answers import answer_http, free_path, one_of_each, strace
+from answers import free_path, one_of_each, strace
 from program import drain
-from serving import Server, http
+from serving import Server, by_path, http
 
 ELSEWHERE = "127.0.0.2"
 LONG = 3  # seconds in which the busiest machine, though it traces the program, answers some requests
@@ -78,15 +78,9 @@ def test_a_name_is_a_mistake_and_is_not_looked_up(url):
     "gopher://127.0.0.1:{port}/",
 ])
 def test_a_redirect_leads_to_no_other_host(location):
-    with Server(answer_http, host=ELSEWHERE) as other:
+    with Server(http(), host=ELSEWHERE) as other:
         filled = location.format(elsewhere=f"{ELSEWHERE}:{other.port}", host=ELSEWHERE, port=other.port)
-
-        def answer(talk):
-            first = talk.request().startswith(b"GET / ")
-            talk.say(http(302, Location=filled) if first else http(200))
-            talk.end()
-
-        with Server(answer) as server:
+        with Server(by_path({"/": http(302, Location=filled)})) as server:
             line = (f"--get=http://127.0.0.1:{server.port}/", f"--until-unready=http://127.0.0.1:{server.port}/", LONG)
             ended, lines = traced(*line, calls="connect")
         assert ended.took >= LONG and server.connections, str(ended)

@@ -12,9 +12,9 @@ import signal
 import socket
 
 import pytest
-from answers import FALLBACK, LATE, answer_grpc, answer_http, free_path, strace
+from answers import FALLBACK, LATE, answer_grpc, free_path, strace
 from program import EAGER, drain
-from serving import Server
+from serving import Server, http
 
 # Local wants only: they say nothing of the peer, so they may not end a drain that any unready check would end.
 ERRORS = {
@@ -69,14 +69,14 @@ MODES = {
     "a sleep with all descriptors closed": plainly(),
     "a mistake on the command line": plainly("--no-such-option"),
     "a log file": lambda: contextlib.nullcontext([f"--log-file={free_path()}"]),
-    "http": lambda: serving("--until-unready=http://127.0.0.1:{0.port}/", answer_http),
-    "http over unix": lambda: serving("--until-unready=http://unix:{0.path}:/", answer_http, unix=True),
+    "http": lambda: serving("--until-unready=http://127.0.0.1:{0.port}/", http()),
+    "http over unix": lambda: serving("--until-unready=http://unix:{0.path}:/", http(), unix=True),
     "tcp": lambda: serving("--until-unready=tcp://127.0.0.1:{0.port}", None),
     "unix": lambda: serving("--until-unready=unix:{0.path}", None, unix=True),
     "grpc": lambda: serving("--until-unready=grpc://127.0.0.1:{0.port}", answer_grpc),
     "idle": watching_a_busy_port,
-    "get": lambda: serving("--get=http://127.0.0.1:{0.port}/", answer_http),
-    "post": lambda: serving("--post=http://127.0.0.1:{0.port}/", answer_http),
+    "get": lambda: serving("--get=http://127.0.0.1:{0.port}/", http()),
+    "post": lambda: serving("--post=http://127.0.0.1:{0.port}/", http()),
 }
 PLAIN, CLOSED = list(MODES)[:2]
 

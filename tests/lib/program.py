@@ -139,6 +139,12 @@ def drain(*arguments, meanwhile=None, within=MOST_SECONDS, **options):
 PATIENT, SHORT = 60, 2  # a --timeout with time for the busiest machine to answer, and one for what does not
 
 
+def memory_of(process):
+    """RSS and private dirty memory in kB."""
+    rollup = pathlib.Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+    return tuple(int(re.search(rf"^{what}:\s+(\d+) kB", rollup, re.M)[1]) for what in ("Rss", "Private_Dirty"))
+
+
 def first_verdict(url, *options, timeout=PATIENT):
     """The verdict on a URL in one check, and why."""
     with Drain("--until-unready", url, "--timeout", timeout, "--period", "60s", *options, "60s") as run:

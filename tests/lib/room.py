@@ -31,7 +31,9 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -68,6 +70,32 @@ def run(*command, **options):
     if check and done.returncode:
         raise AssertionError(f"exit status {done.returncode} of {done.args}\n{done.stdout or ''}{done.stderr or ''}")
     return done
+
+
+def wait_until(what, condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds} s: {what}")
+        time.sleep(0.2)
+
+
+def folder():
+    """A new one, in the memory of an isolated room, which every user may read."""
+    path = pathlib.Path(tempfile.mkdtemp(dir="/run"))
+    path.chmod(0o755)
+    return path
+
+
+def certificate():
+    """A folder with a new key and certificate for localhost and 127.0.0.1."""
+    home = folder()
+    run(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"),
+        *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+        *("-keyout", home / "key.pem", "-out", home / "cert.pem"),
+    )
+    return home
 
 
 def install_packages(packages):
@@ -121,3 +149,23 @@ def go_programs(source, *options):
         run("nice", "go", "build", "-trimpath", *options, "-o", f"{folder}/", ".", cwd=source, env=environment)
 
     return once(source.name, make, source, *options)
+
+
+def python_programs(name, requirements):
+    """The folder of the programs of a virtual environment of Python that has these packages, made once."""
+
+    def make(folder):
+        run(sys.executable, "-m", "venv", folder)
+        run(f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--no-deps", "-r", requirements)
+
+    return once(name, make, requirements) / "bin"
+
+
+def node_packages(name, source):
+    """A copy of a folder with what its package.json names, made once."""
+
+    def make(folder):
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", cwd=folder)
+
+    return once(name, make, source)
