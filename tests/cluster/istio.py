@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 
 import kube
 import parts
@@ -75,7 +74,7 @@ def apply_manifests():
     manifests = parts.build_release(ISTIO) / "manifests"
     settings = [f"--set={name}={value}" for name, value in VALUES.items()]
     command = ("istioctl", "manifest", "generate", f"--manifests={manifests}", "--set=profile=minimal", *settings)
-    generated = parts.run(*command, stdout=subprocess.PIPE).stdout.decode()
+    generated = parts.run(*command).stdout
     kube.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}), "default")
     kube.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", namespace=NAMESPACE, input=generated)
     kube.kubectl("delete", "deployment", "istiod", namespace=NAMESPACE)
@@ -96,14 +95,14 @@ def injected(manifest, native=True):
     files = {"injectConfigFile": "config", "meshConfigFile": "mesh", "valuesFile": "values"}
     options = (f"--{option}={up.WORK}/istio/{file}" for option, file in files.items())
     command = ("istioctl", "kube-inject", "--filename=-", *options)
-    return parts.run(*command, input=json.dumps(manifest).encode(), stdout=subprocess.PIPE).stdout.decode()
+    return parts.run(*command, input=json.dumps(manifest)).stdout
 
 
 def pid_in(pod):
     """A process in the pod's network namespace, as seen from here."""
     (status,) = json.loads(kube.kubectl("get", "pod", pod, "--output=json"))["status"]["containerStatuses"]
     container = status["containerID"].removeprefix("containerd://")
-    tasks = parts.run("ctr", "tasks", "list", stdout=subprocess.PIPE).stdout.decode()
+    tasks = parts.run("ctr", "tasks", "list").stdout
     return re.search(rf"^{container}\s+(\d+)", tasks, re.MULTILINE)[1]
 
 
@@ -120,5 +119,5 @@ def build_proxy_image():
 
 def libraries_of(*programs):
     """The files that the dynamic linker loads for the programs, itself among them."""
-    told = "".join(subprocess.run(["ldd", program], capture_output=True, text=True).stdout for program in programs)
+    told = "".join(parts.run("ldd", program, check=False).stdout for program in programs)
     return set(re.findall(r"(/\S+) \(0x", told))

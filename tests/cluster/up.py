@@ -9,6 +9,7 @@ import tempfile
 import time
 
 import parts
+from room import wait_until  # which others ask for here
 
 WORK = pathlib.Path("/run/cluster")  # in memory, and in this run's mount namespace only
 LOGS = WORK / "log"
@@ -63,27 +64,14 @@ def network():
 
 
 def containerd():
-    write(
-        "cni/bridge.conflist",
-        json.dumps(
-            {
-                "cniVersion": "1.0.0",
-                "name": "pods",
-                "plugins": [
-                    {
-                        "type": "bridge",
-                        "isGateway": True,
-                        "ipam": {
-                            "type": "host-local",
-                            "ranges": [[{"subnet": POD_SUBNET}]],
-                            "routes": [{"dst": "0.0.0.0/0"}],
-                            "dataDir": str(WORK / "ipam"),
-                        },
-                    }
-                ],
-            }
-        ),
-    )
+    addresses = {
+        "type": "host-local",
+        "ranges": [[{"subnet": POD_SUBNET}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "dataDir": str(WORK / "ipam"),
+    }
+    bridge = {"type": "bridge", "isGateway": True, "ipam": addresses}
+    write("cni/bridge.conflist", json.dumps({"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge]}))
     config = write(
         "containerd.toml",
         f"""
@@ -123,11 +111,10 @@ def build_image(name, files, entrypoint):
         containerfile = f"FROM scratch\nCOPY root /\nUSER 65532:65532\nENTRYPOINT {json.dumps(entrypoint)}\n"
         parts.run(
             *("buildah", *storage, "build", "--quiet", "--file=-", f"--tag={name}", folder),
-            input=containerfile.encode(),
-            stdout=subprocess.DEVNULL,
+            input=containerfile,
         )
         parts.run("buildah", *storage, "push", "--quiet", name, f"docker-archive:{archive}:{name}")
-        parts.run("ctr", "images", "import", archive, stdout=subprocess.DEVNULL)
+        parts.run("ctr", "images", "import", archive)
 
 
 def control_plane():
@@ -245,9 +232,3 @@ def succeeds(*command):
     return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
-def wait_until(what, condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds} s: {what}")
-        time.sleep(0.2)

@@ -3,10 +3,9 @@
 import contextlib
 import os
 import pathlib
-import time
 
-from program import MOST_SECONDS, Drain
-from room import run
+from program import Drain
+from room import run, wait_until
 
 WORK = pathlib.Path("/run/work")
 DRAIN_SLEEP_IMAGE = "example.com/drain-sleep:1"
@@ -36,15 +35,8 @@ def container(image, *arguments, options=()):
 @contextlib.contextmanager
 def app(image=COPIED_IMAGE, options=()):
     with container(image, options=options) as name:
-        wait_until(lambda: "serving" in logs(name))
+        wait_until("the app serves", lambda: "serving" in logs(name))
         yield name
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + MOST_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come to that within {MOST_SECONDS} s"
-        time.sleep(0.1)
 
 
 def logs(name):

@@ -5,14 +5,11 @@ import pathlib
 import stat
 import subprocess
 import sys
-import time
 
 import program
 import pytest
-from podman import (
-    APP_IMAGE, DRAIN_SLEEP_IMAGE, USER, app, container, hook, inspect, install, logs, wait_until,
-)
-from room import row, run
+from podman import APP_IMAGE, DRAIN_SLEEP_IMAGE, USER, app, container, hook, inspect, install, logs
+from room import row, run, wait_until
 
 READYZ = ("--until-unready", "http://localhost:8080/readyz")
 
@@ -37,13 +34,6 @@ def test_until_unready_ends_soon_after_sigterm_has_turned_the_app_unready_and_th
         run("podman", "kill", "--signal=TERM", name)
         drain.expect(r"is unready \(503\)", "drained after", at_least=2)
         assert inspect(name, "Running") == "true"
-
-
-def test_post_and_until_unready_in_one_hook_drain_the_app():
-    with app() as name:
-        drained = hook(name, "--post=http://localhost:8080/drain", *READYZ, "--min=1s", "--period=500ms", "45s")
-        drained.expect(r"is unready \(503\)", "drained after", at_least=1.5)
-        wait_until(lambda: "app: draining" in logs(name))
 
 
 # Asks until its stdin has ended, says when it has had an answer, and stays connected.
@@ -84,12 +74,12 @@ def test_a_bad_option_still_sleeps():
 def test_log_file_proc_1_fd_2_shows_up_in_the_containers_log():
     with app() as name:
         hook(name, "--log-file=/proc/1/fd/2", "1s").expect()
-        wait_until(lambda: "drain-sleep: " in logs(name))
+        wait_until("the log has it", lambda: "drain-sleep: " in logs(name))
 
 
 def test_as_pid_1_podman_stop_ends_it_at_once():
     with container(DRAIN_SLEEP_IMAGE, "infinity") as name:
-        wait_until(lambda: "drain-sleep: " in logs(name))
+        wait_until("it logs", lambda: "drain-sleep: " in logs(name))
         run("podman", "stop", "--time=50", name)
         assert inspect(name, "ExitCode") == "143"
 

@@ -2,35 +2,23 @@
 
 import os
 import pathlib
-import shutil
-import sys
 
 import isolation
 import kubelet_probe
 import pytest
 import tables
-from room import Room, go_programs, once, run
+from room import Room, go_programs, node_packages, python_programs
 
 HERE = pathlib.Path(__file__).parent
 
 
 def build():
     """Leaves word in the environment of where the parts are."""
-    os.environ["PEERS_PYTHON"] = str(once("peers-python", make_python, HERE / "requirements.txt") / "bin/python")
-    os.environ["PEERS_NODE"] = str(once("peers-node", make_node, HERE / "nodeserver"))
+    os.environ["PEERS_PYTHON"] = str(python_programs("peers-python", HERE / "requirements.txt") / "python")
+    os.environ["PEERS_NODE"] = str(node_packages("peers-node", HERE / "nodeserver"))
     os.environ["PEERS_GOSERVER"] = str(go_programs(HERE / "goserver") / "goserver")
     os.environ["PEERS_KUBELET"] = str(go_programs(HERE / "kubelet") / "kubelet")
     tables.build_reader()
-
-
-def make_python(folder):
-    run(sys.executable, "-m", "venv", folder)
-    run(f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--no-deps", "-r", HERE / "requirements.txt")
-
-
-def make_node(folder):
-    shutil.copytree(HERE / "nodeserver", folder, dirs_exist_ok=True)
-    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", cwd=folder)
 
 
 ROOM = Room(

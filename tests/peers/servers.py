@@ -7,25 +7,17 @@ import pathlib
 import re
 import socket
 import subprocess
-import tempfile
 import time
 
 from program import MOST_SECONDS
-from room import run
+from room import certificate, folder  # which rows ask for here
 
-FILES = pathlib.Path("/run")
 # No other process has ports in this network namespace; clients' own begin at 32768.
 PORTS = itertools.count(10_000)
 
 
 def port():
     return next(PORTS)
-
-
-def folder():
-    path = pathlib.Path(tempfile.mkdtemp(dir=FILES))
-    path.chmod(0o755)
-    return path
 
 
 def connect(place, timeout=10):
@@ -116,6 +108,12 @@ def nginx(server, accepts, processes=""):
     return running("nginx", "-e", "stderr", "-p", home, "-c", home / "nginx.conf", accepts=accepts)
 
 
+def nginx_with_tls(port, options=""):
+    home = certificate()
+    certified = f"ssl_certificate {home}/cert.pem; ssl_certificate_key {home}/key.pem;"
+    return nginx(f"listen 127.0.0.1:{port} ssl {options}; {certified}", port)
+
+
 def haproxy(sections, accepts):
     """haproxy with these sections."""
     config = folder() / "haproxy.cfg"
@@ -133,18 +131,8 @@ defaults
 
 
 def envoy(config, accepts):
-    """Envoy with this configuration, in YAML."""
+    """Envoy with this configuration."""
     binary = next(pathlib.Path(os.environ["PEERS_PYTHON"]).parent.parent.glob("lib/*/site-packages/envoy/_bin/envoy"))
     path = folder() / "envoy.yaml"
     path.write_text(config)
     return running(binary, "-c", path, "--disable-hot-restart", "--concurrency", 1, accepts=accepts)
-
-
-def certificate():
-    """A new key and certificate for localhost, in a folder."""
-    home = folder()
-    run(
-        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"),
-        *("-subj", "/CN=localhost", "-keyout", home / "key.pem", "-out", home / "cert.pem"),
-    )
-    return home

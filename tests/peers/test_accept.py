@@ -17,13 +17,6 @@ def openssl(port):
     )
 
 
-def nginx(port):
-    home = servers.certificate()
-    return servers.nginx(
-        f"listen 127.0.0.1:{port} ssl; ssl_certificate {home}/cert.pem; ssl_certificate_key {home}/key.pem;", port
-    )
-
-
 def haproxy(port):
     home = servers.certificate()
     (home / "both.pem").write_bytes((home / "cert.pem").read_bytes() + (home / "key.pem").read_bytes())
@@ -32,7 +25,7 @@ def haproxy(port):
     )
 
 
-@pytest.mark.parametrize("start", [openssl, nginx, haproxy])
+@pytest.mark.parametrize("start", [openssl, servers.nginx_with_tls, haproxy])
 def test_tls_is_ready_until_it_has_gone(kubelet, start):
     port = servers.port()
     url = f"tcp://127.0.0.1:{port}"

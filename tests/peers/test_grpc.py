@@ -5,6 +5,7 @@ import re
 import signal
 import time
 
+import envoy
 import pytest
 import servers
 from program import PATIENT, SHORT, Drain, first_verdict
@@ -102,13 +103,6 @@ hosts: {{default: {{paths: {{/: {{file.dir: {home}}}}}}}}}
     return servers.running("h2o", "-c", home / "h2o.conf", accepts=listen)
 
 
-def tls(listen):
-    home = servers.certificate()
-    return servers.nginx(
-        f"listen 127.0.0.1:{listen} ssl http2; ssl_certificate {home}/cert.pem; ssl_certificate_key {home}/key.pem;", listen
-    )
-
-
 @pytest.mark.parametrize("start", [
     row("HTTP/1 by nginx", lambda listen: servers.nginx(f"listen 127.0.0.1:{listen}; return 200 ok;", listen)),
     row("HTTP/1 by Go", lambda listen: servers.go("http", f"127.0.0.1:{listen}")),
@@ -118,7 +112,7 @@ def tls(listen):
     row("HTTP/2 by nghttpd", nghttpd),
     row("HTTP/2 by h2o", h2o),
     row("HTTP/2 by Node.js", lambda listen: servers.node("http2", f"127.0.0.1:{listen}")),
-    row("TLS by nginx", tls),
+    row("TLS by nginx", lambda listen: servers.nginx_with_tls(listen, "http2")),
     row("nothing", lambda listen: contextlib.nullcontext()),
 ])
 def test_other_servers_are_unready(kubelet, start):
@@ -141,33 +135,9 @@ listen proxy
 
 
 def envoy_proxy(listen, behind):
-    return servers.envoy(f"""
-static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {listen}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: grpc
-          codec_type: HTTP2
-          route_config:
-            virtual_hosts: [{{name: all, domains: ["*"], routes: [{{match: {{prefix: /}}, route: {{cluster: app}}}}]}}]
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-  clusters:
-  - name: app
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {{http2_protocol_options: {{}}}}
-    load_assignment:
-      cluster_name: app
-      endpoints:
-      - lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {behind}}}}}}}}}]
-""", listen)
+    options = {"@type": f"{envoy.TYPES}.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http2_protocol_options": {}}}
+    http2 = {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}}
+    return servers.envoy(envoy.configuration(("127.0.0.1", listen), [("127.0.0.1", behind)], cluster=http2), listen)
 
 
 PROXIES = [row("nginx", nginx_proxy), row("haproxy", haproxy_proxy), row("Envoy", envoy_proxy)]

@@ -25,7 +25,10 @@ def location(value, status=302):
 
 
 LAST = OK + EMPTY
-ORIGIN = "http://127.0.0.1:@PORT@"
+TO_X = b"HTTP/1.1 302 x\r\nLocation: /x\r\n"
+ELSEWHERE = b"HTTP/1.1 302 x\r\nLocation: http://example.com/\r\nContent-Length: 9\r\n\r\n"
+ORIGIN, IPV6, LOCALHOST = (f"http://{host}:@PORT@" for host in ("127.0.0.1", "[::1]", "localhost"))
+OWN_HOST = ("Host: app.local",)
 
 
 def chain(hops):
@@ -53,25 +56,17 @@ JOURNEYS = [
     Journey("reset after 10 KiB", "/", {"/": (OK + b"\r\n" + b"x" * 10_241, 0.1, RESET)}, READY),
     Journey("drips", "/", {"/": (OK + b"Content-Length: 9\r\n\r\n", *[b"x", 0.7] * 9)}, NOT_KNOWN),
     Journey("endless fields", "/", {"/": (OK, *[b"A: %s\r\n" % (b"x" * 1000)] * 2000, HOLD)}, NOT_KNOWN),
-    Journey("byte by byte", "/", {
-        "/": [step for byte in OK + EMPTY for step in (bytes([byte]), 0.005)],
-    }, READY),
+    Journey("byte by byte", "/", {"/": [step for byte in OK + EMPTY for step in (bytes([byte]), 0.005)]}, READY),
     Journey("chunks byte by byte", "/", {
         "/": [step for byte in CHUNKED + b"3;a\r\nabc\r\n0\r\n\r\n" for step in (bytes([byte]), 0.005)],
     }, READY),
-    Journey("malformed after 10 KiB have come", "/", {
-        "/": (CHUNKED + b"2800\r\n" + b"x" * 0x2800, 1, b"\r\nzzz\r\n"),
-    }, READY),
+    Journey("malformed after 10 KiB have come", "/", {"/": (CHUNKED + b"2800\r\n" + b"x" * 0x2800, 1, b"\r\nzzz\r\n")}, READY),
     Journey("1xx, one after 0.1 s each", "/", {"/": (*[b"HTTP/1.1 102 x\r\n\r\n", 0.1] * 5, OK + EMPTY)}, READY),
     Journey("to itself", "/", {"/": location(b"/")}, UNREADY),
     Journey("an upper-case name", "/", {"/": b"HTTP/1.1 302 x\r\nLOCATION: /x\r\n" + EMPTY}, UNREADY),
     Journey("after 100", "/", {"/": b"HTTP/1.1 100 x\r\n\r\n" + location(b"/x")}, UNREADY),
-    Journey("elsewhere, and the body breaks off", "/", {
-        "/": b"HTTP/1.1 302 x\r\nLocation: http://example.com/\r\nContent-Length: 9\r\n\r\n",
-    }, UNREADY),
-    Journey("elsewhere, and the body stalls", "/", {
-        "/": (b"HTTP/1.1 302 x\r\nLocation: http://example.com/\r\nContent-Length: 9\r\n\r\n", HOLD),
-    }, NOT_KNOWN),
+    Journey("elsewhere, and the body breaks off", "/", {"/": ELSEWHERE}, UNREADY),
+    Journey("elsewhere, and the body stalls", "/", {"/": (ELSEWHERE, HOLD)}, NOT_KNOWN),
     Journey("malformed, and the body stalls", "/", {
         "/": (b"HTTP/1.1 302 x\r\nLocation: /%zz\r\nContent-Length: 9\r\n\r\n", HOLD),
     }, UNREADY),
@@ -85,30 +80,24 @@ JOURNEYS = [
     Journey("relative to where the last one led", "/a/b/c", {
         "/a/b/c": location(b"/d/e/"), "/d/e/": location(b"f"), "/d/e/f": location(b"../g"), "/d/g": LAST,
     }, READY),
-    Journey("relative to another port", "/", {
-        "/": location(b"//127.0.0.1:@OTHER@/x"), "/x": location(b"y"), "/y": LAST,
-    }, READY),
+    Journey("relative to another port", "/", {"/": location(b"//127.0.0.1:@OTHER@/x"), "/x": location(b"y"), "/y": LAST}, READY),
     Journey("there and back", "/", {
         "/": location(b"http://127.0.0.1:@OTHER@/x"), "/x": location(b"http://127.0.0.1:@PORT@/y"), "/y": LAST,
     }, READY),
     Journey("elsewhere in the end", "/", {"/": location(b"/x"), "/x": location(b"http://example.com/")}, READY),
     Journey("an error in the end", "/", {"/": location(b"/x"), "/x": b"HTTP/1.1 500 x\r\n" + EMPTY}, UNREADY),
     Journey("malformed in the end", "/", {"/": location(b"/x"), "/x": b"x"}, UNREADY),
-    Journey("the body of a redirect breaks off", "/", {
-        "/": b"HTTP/1.1 302 x\r\nLocation: /x\r\nContent-Length: 9\r\n\r\nabc", "/x": LAST,
-    }, READY),
+    Journey("the body of a redirect breaks off", "/", {"/": TO_X + b"Content-Length: 9\r\n\r\nabc", "/x": LAST}, READY),
     Journey("the body of a redirect is malformed", "/", {
-        "/": b"HTTP/1.1 302 x\r\nLocation: /x\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n", "/x": LAST,
+        "/": TO_X + b"Transfer-Encoding: chunked\r\n\r\nzzz\r\n", "/x": LAST,
     }, READY),
     Journey("the body of a redirect is reset", "/", {
-        "/": (b"HTTP/1.1 302 x\r\nLocation: /x\r\nContent-Length: 9\r\n\r\nabc", 0.1, RESET), "/x": LAST,
+        "/": (TO_X + b"Content-Length: 9\r\n\r\nabc", 0.1, RESET), "/x": LAST,
     }, READY),
-    Journey("the body of a redirect stalls", "/", {
-        "/": (b"HTTP/1.1 302 x\r\nLocation: /x\r\nContent-Length: 9\r\n\r\nabc", HOLD), "/x": LAST,
-    }, NOT_KNOWN),
+    Journey("the body of a redirect stalls", "/", {"/": (TO_X + b"Content-Length: 9\r\n\r\nabc", HOLD), "/x": LAST}, NOT_KNOWN),
     Journey("it stalls where a redirect leads", "/", {"/": location(b"/x"), "/x": HOLD}, NOT_KNOWN),
     Journey("the long body of a redirect stalls", "/", {
-        "/": (b"HTTP/1.1 302 x\r\nLocation: /x\r\nContent-Length: 9999\r\n\r\nabc", HOLD), "/x": LAST,
+        "/": (TO_X + b"Content-Length: 9999\r\n\r\nabc", HOLD), "/x": LAST,
     }, READY),
     Journey("no path", "", {"/": LAST}, READY),
     Journey("a query and no path", "?a=b", {"/?a=b": LAST}, READY),
@@ -119,35 +108,23 @@ JOURNEYS = [
     Journey("a new query on a path with dots", "/a/../b?q", {"/a/../b?q": location(b"?r"), "/b?r": LAST}, READY),
     Journey("a new query on no path", "", {"/": location(b"?r"), "/?r": LAST}, READY),
     Journey("relative to no path", "?q", {"/?q": location(b"x"), "/x": LAST}, READY),
-    Journey("IPv6", "/", {"/": LAST}, READY, origin="http://[::1]:@PORT@"),
+    Journey("IPv6", "/", {"/": LAST}, READY, origin=IPV6),
     Journey("IPv6, followed", "/", {
         "/": location(b"http://[::1]:@OTHER@/x"), "/x": location(b"y"), "/y": LAST,
-    }, READY, origin="http://[::1]:@PORT@"),
-    Journey("IPv6, written otherwise", "/", {
-        "/": location(b"http://[0:0:0:0:0:0:0:1]:@OTHER@/x"),
-    }, READY, origin="http://[::1]:@PORT@"),
-    Journey("IPv6, zone", "/", {"/": location(b"http://[::1%25lo]:@OTHER@/x")}, READY, origin="http://[::1]:@PORT@"),
-    Journey("IPv6 to IPv4", "/", {"/": location(b"http://127.0.0.1:@OTHER@/x")}, READY, origin="http://[::1]:@PORT@"),
-    Journey("localhost, followed", "/", {
-        "/": location(b"http://localhost:@OTHER@/x"), "/x": LAST,
-    }, READY, origin="http://localhost:@PORT@"),
-    Journey("localhost, upper case", "/", {
-        "/": location(b"http://LOCALHOST:@OTHER@/x"),
-    }, READY, origin="http://localhost:@PORT@"),
-    Journey("localhost to its address", "/", {
-        "/": location(b"http://127.0.0.1:@OTHER@/x"),
-    }, READY, origin="http://localhost:@PORT@"),
-    Journey("own Host", "/", {"/": LAST}, READY, headers=("Host: app.local",)),
-    Journey("own Host, relative", "/", {"/": location(b"/x"), "/x": LAST}, READY, headers=("Host: app.local",)),
-    Journey("own Host, network path", "/", {
-        "/": location(b"//127.0.0.1:@OTHER@/x"), "/x": LAST,
-    }, READY, headers=("Host: app.local",)),
+    }, READY, origin=IPV6),
+    Journey("IPv6, written otherwise", "/", {"/": location(b"http://[0:0:0:0:0:0:0:1]:@OTHER@/x")}, READY, origin=IPV6),
+    Journey("IPv6, zone", "/", {"/": location(b"http://[::1%25lo]:@OTHER@/x")}, READY, origin=IPV6),
+    Journey("IPv6 to IPv4", "/", {"/": location(b"http://127.0.0.1:@OTHER@/x")}, READY, origin=IPV6),
+    Journey("localhost, followed", "/", {"/": location(b"http://localhost:@OTHER@/x"), "/x": LAST}, READY, origin=LOCALHOST),
+    Journey("localhost, upper case", "/", {"/": location(b"http://LOCALHOST:@OTHER@/x")}, READY, origin=LOCALHOST),
+    Journey("localhost to its address", "/", {"/": location(b"http://127.0.0.1:@OTHER@/x")}, READY, origin=LOCALHOST),
+    Journey("own Host", "/", {"/": LAST}, READY, headers=OWN_HOST),
+    Journey("own Host, relative", "/", {"/": location(b"/x"), "/x": LAST}, READY, headers=OWN_HOST),
+    Journey("own Host, network path", "/", {"/": location(b"//127.0.0.1:@OTHER@/x"), "/x": LAST}, READY, headers=OWN_HOST),
     Journey("own Host, absolute, then relative", "/", {
         "/": location(b"http://127.0.0.1:@OTHER@/x"), "/x": location(b"/y"), "/y": LAST,
-    }, READY, headers=("Host: app.local",)),
-    Journey("own Host, redirect to it", "/", {
-        "/": location(b"http://app.local:@OTHER@/x"),
-    }, READY, headers=("Host: app.local",)),
+    }, READY, headers=OWN_HOST),
+    Journey("own Host, redirect to it", "/", {"/": location(b"http://app.local:@OTHER@/x")}, READY, headers=OWN_HOST),
     Journey("own User-Agent and Accept", "/", {
         "/": location(b"/x"), "/x": LAST,
     }, READY, headers=("User-Agent: me", "Accept: text/plain")),

@@ -1,6 +1,7 @@
 """`--until-idle` against servers whose clients keep their connections open."""
 
 import contextlib
+import http.client
 import os
 import pathlib
 import re
@@ -72,24 +73,14 @@ class Client:
         self.sent = len(REQUEST) - 1
 
     def get(self):
-        """Ask, or end what has begun, and read an answer whose length is said; return a time before anything has moved."""
+        """Ask, or end what has begun, and read the answer; return a time before anything has moved."""
         before = time.monotonic()
         self.socket.sendall(REQUEST[self.sent :])
         self.sent = 0
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += self.some()
-        head, body = answer.split(b"\r\n\r\n", 1)
-        assert head.startswith(b"HTTP/1.1 200"), head
-        rest = int(re.search(rb"(?i)content-length: *(\d+)", head)[1]) - len(body)
-        while rest > 0:
-            rest -= len(self.some(rest))
+        with http.client.HTTPResponse(self.socket) as answer:
+            answer.begin()
+            assert answer.status == 200 and answer.read()
         return before
-
-    def some(self, most=65536):
-        data = self.socket.recv(most)
-        assert data, "the server has closed the connection"
-        return data
 
     def close(self):
         self.socket.close()
@@ -162,16 +153,16 @@ def test_a_connection_that_is_being_opened():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
         port = listener.getsockname()[1]
-        client = Client("127.0.0.1", port)
+        client = servers.connect(port)
         with idle(port) as drain:
             time.sleep(3)
-            client.socket.sendall(b"hello")
+            client.sendall(b"hello")
             server, _ = listener.accept()
             assert server.recv(5, socket.MSG_WAITALL) == b"hello"
             time.sleep(0.1)
             last_moved = time.monotonic()
             server.sendall(b"hello to you")
-            client.socket.recv(100)
+            client.recv(100)
             verdicts = r"busy \(1 of 1 connections: opening\), idle \(1 open\)"
             ends_once_silent(drain, last_moved, verdicts=verdicts)
         server.close()

@@ -1,37 +1,10 @@
 """`--post` and `--get` against real drain endpoints: Envoy's admin over a Unix socket, haproxy, an app in Go."""
 
+import envoy
 import pytest
 import servers
 from program import PATIENT, Drain
 from room import row
-
-ENVOY = """
-admin: {{address: {{pipe: {{path: {admin}}}}}}}
-static_resources:
-  listeners:
-  - name: app
-    traffic_direction: INBOUND
-    address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: app
-          route_config:
-            virtual_hosts:
-            - name: app
-              domains: ["*"]
-              routes: [{{match: {{prefix: /}}, direct_response: {{status: 200, body: {{inline_string: ok}}}}}}]
-          http_filters:
-          - name: envoy.filters.http.health_check
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck
-              pass_through_mode: false
-              headers: [{{name: ":path", string_match: {{exact: /readyz}}}}]
-          - name: envoy.filters.http.router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-"""
 
 HAPROXY = """
 frontend app
@@ -66,20 +39,23 @@ def drains(origin, arguments, readiness="503", watch="/readyz"):
 
 
 @pytest.fixture
-def envoy():
+def running_envoy():
     """Its admin interface's socket and its listener's port."""
     admin, port = servers.folder() / "admin.sock", servers.port()
-    with servers.envoy(ENVOY.format(admin=admin, port=port), port):
+    readyz = [{"name": ":path", "string_match": {"exact": "/readyz"}}]
+    health = envoy.extension("http.health_check", "HealthCheck", pass_through_mode=False, headers=readyz)
+    socket = {"address": {"pipe": {"path": str(admin)}}}
+    with servers.envoy(envoy.configuration(("127.0.0.1", port), filters=[health], admin=socket), port):
         yield f"http://unix:{admin}:", port
 
 
-def test_envoy_healthcheck_fail(envoy):
-    admin, port = envoy
+def test_envoy_healthcheck_fail(running_envoy):
+    admin, port = running_envoy
     drains(f"http://127.0.0.1:{port}", ["--post", f"{admin}/healthcheck/fail"])
 
 
-def test_envoy_drain_listeners_closes_the_port(envoy):
-    admin, port = envoy
+def test_envoy_drain_listeners_closes_the_port(running_envoy):
+    admin, port = running_envoy
     drains(f"tcp://127.0.0.1:{port}", ["--post", f"{admin}/drain_listeners?inboundonly"], "connection refused", watch="")
 
 

@@ -4,10 +4,8 @@ import os
 import pathlib
 import re
 import shutil
-import sys
 
-import room
-from room import Room, go_programs, once
+from room import Room, go_programs, node_packages, once, python_programs, run
 from servers import SEEN, SERVERS
 
 HERE = pathlib.Path(__file__).parent
@@ -38,31 +36,21 @@ PACKAGES = {
 
 def build():
     """Build what the commands of the rows name."""
-    python = once("servers-python", make_python, HERE / "requirements.txt")
+    python = python_programs("servers-python", HERE / "requirements.txt")
     os.environ |= {
         "HERE": str(HERE),
         "GO": str(go_programs(HERE / "go") / "go"),
         "JAVA": str(once("servers-java", make_java, HERE / "java")),
-        "NODE": str(once("servers-node", make_node, HERE / "node")),
-        "PYTHON": f"{python}/bin/python",
-        "ENVOY": str(next(python.glob("lib/*/site-packages/envoy/_bin/envoy"))),
+        "NODE": str(node_packages("servers-node", HERE / "node")),
+        "PYTHON": f"{python}/python",
+        "ENVOY": str(next(python.parent.glob("lib/*/site-packages/envoy/_bin/envoy"))),
     }
-
-
-def make_python(folder):
-    room.run(sys.executable, "-m", "venv", folder)
-    room.run(f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--no-deps", "-r", HERE / "requirements.txt")
 
 
 def make_java(folder):
     shutil.copytree(HERE / "java", folder, dirs_exist_ok=True)
-    room.run("mvn", "--quiet", "--batch-mode", "dependency:copy-dependencies", "-DoutputDirectory=lib", cwd=folder)
-    room.run("javac", "-cp", "lib/*", "App.java", cwd=folder)
-
-
-def make_node(folder):
-    shutil.copytree(HERE / "node", folder, dirs_exist_ok=True)
-    room.run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", cwd=folder)
+    run("mvn", "--quiet", "--batch-mode", "dependency:copy-dependencies", "-DoutputDirectory=lib", cwd=folder)
+    run("javac", "-cp", "lib/*", "App.java", cwd=folder)
 
 
 COLUMNS = "kept", "asks old closes", "slow behind", "silent"

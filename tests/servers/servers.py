@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import envoy
+
 PORT = 8080  # that clients talk to
 # What a drain makes of a load.
 SEEN = "seen"  # it lasts as long as the load does
@@ -105,27 +107,7 @@ listen app
     bind :8080
     server app 127.0.0.1:9000
 """
-ENVOY = """
-static_resources:
-  listeners:
-  - address: {socket_address: {address: 0.0.0.0, port_value: 8080}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: app
-          http_protocol_options: {accept_http_10: true}
-          route_config: {virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: app}}]}]}
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
-  clusters:
-  - name: app
-    load_assignment:
-      cluster_name: app
-      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 9000}}}}]}]
-"""
+ENVOY = envoy.configuration(("0.0.0.0", 8080), [("127.0.0.1", 9000)], manager={"http_protocol_options": {"accept_http_10": True}})
 PGBOUNCER = """
 [databases]
 postgres = host=127.0.0.1 user=postgres

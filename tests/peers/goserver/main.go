@@ -148,20 +148,14 @@ func serveGRPC(listener net.Listener) {
 	status.SetServingStatus("undecided", healthpb.HealthCheckResponse_UNKNOWN)
 	go flap(status.Server)
 
-	// SIGTERM begins the drain, as apps do: unready, later no new calls, the calls in flight to their end.
-	term := make(chan os.Signal, 1)
-	signal.Notify(term, syscall.SIGTERM)
+	// SIGTERM begins the drain, as apps do: unready, later no new calls, the calls in flight to their end. SIGINT stops without a word.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
-		<-term
-		status.Shutdown()
-		time.Sleep(time.Second)
-		server.GracefulStop()
-	}()
-	// SIGINT stops without a word.
-	interrupt := make(chan os.Signal, 1)
-	signal.Notify(interrupt, syscall.SIGINT)
-	go func() {
-		<-interrupt
+		if <-signals == syscall.SIGTERM {
+			status.Shutdown()
+			time.Sleep(time.Second)
+		}
 		server.GracefulStop()
 	}()
 	if err := server.Serve(listener); err != nil {
