@@ -8,7 +8,6 @@ import shutil
 import pytest
 from program import Drain
 from room import ROOT, run
-from serving import Server, http
 
 ARCHITECTURES = ("amd64", "arm64")
 SOURCE_DATE_EPOCH = "1700000000"
@@ -111,16 +110,3 @@ def test_the_program_for_arm64_sleeps(released):
     assert run(*ARM64, program, "--version").stdout == f"drain-sleep {VERSION}\n"
     with Drain("2s", through=ARM64, program=program) as drain:
         drain.expect("slept", at_least=2)
-
-
-def test_the_program_for_arm64_posts_to_a_drain_endpoint_and_ends_when_the_server_is_unready(released):
-    def answer(talk):
-        asked = talk.request()
-        told = any(request.startswith(b"POST /drain ") for request in talk.server.requests)
-        talk.go(http(503 if told and asked.startswith(b"GET ") else 200))
-
-    with Server(answer) as server:
-        url = f"http://localhost:{server.port}"
-        line = ("--post", f"{url}/drain", "--until-unready", f"{url}/readyz", "--min=1s", "--period=200ms", "--timeout=60s", "60s")
-        with Drain(*line, through=ARM64, program=released / "drain-sleep-linux-arm64") as drain:
-            drain.expect(r"is ready \(200\)", r"is unready \(503\)", "drained after")
