@@ -5,7 +5,6 @@ import os
 import pathlib
 
 import istio
-import lateness
 import nginx
 import parts
 import picture
@@ -32,7 +31,6 @@ def build_routers():
 
 
 ROOM = room.Room(build=build, isolated=True)
-KEPT = pathlib.Path(__file__).with_name("routers.jsonl")
 
 
 def pytest_addoption(parser):
@@ -42,7 +40,6 @@ def pytest_addoption(parser):
     parser.addoption("--routers", action="store_true", help="measure how late routers are, and nothing else")
     parser.addoption("--missing", action="store_true", help="of the routers, measure what was not measured yet")
     parser.addoption("--kept", action="store_true", help="of the routers, measure nothing: judge and tell what was measured")
-    parser.addoption("--results", type=pathlib.Path, metavar="FILE", default=KEPT, help="where that is kept (%(default)s)")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -70,7 +67,7 @@ def pytest_collection_modifyitems(config, items):
             return False
         row = item.callspec.params["row"]
         measured[row.key] += 1
-        return not config.option.missing or measured[row.key] <= lateness.Kept(config.option.results).lacks(row)
+        return not config.option.missing or measured[row.key] <= report.KEPT.lacks(row)
 
     wanted = [item for item in items if is_wanted(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
@@ -98,7 +95,7 @@ def cluster(request):
 def pytest_terminal_summary(config):
     print()
     if config.option.routers:
-        report.print_routers(lateness.Kept(config.option.results), config.option.picture)
+        report.print_routers(config.option.picture)
     elif report.restarts:
         report.print_restarts()
         if config.option.picture:

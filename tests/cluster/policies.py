@@ -9,6 +9,7 @@ import parts
 import up
 
 ENABLED = {"drain-sleep": "enabled"}
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 NAME = "drain-sleep"  # of the volume and the init container that are added
 IMAGE_VOLUME = {"name": NAME, "image": {"reference": up.DRAIN_SLEEP_IMAGE, "pullPolicy": "IfNotPresent"}}
 EMPTY_DIR = {"name": NAME, "emptyDir": {"sizeLimit": "1Mi"}}

@@ -5,12 +5,13 @@ import statistics
 
 import lateness
 import load
+import parts
 import picture
 import rolling
 from rolling import NONE
 
 PODS_IN_PICTURE = 30  # at least, for a router to be in it
-
+KEPT = lateness.Kept(parts.HERE / "routers.jsonl")  # what was measured of routers
 
 restarts = []
 
@@ -36,7 +37,7 @@ def print_restarts():
     print_cells("---", "---", "---:", "---:", "---:", "---:")
     for restart in restarts:
         print_cells(
-            f"`{restart.hook.name}`" if restart.hook.is_ours else restart.hook.name,
+            restart.hook.shown,
             restart.condition.name,
             f"{restart.result.failed:,}",
             f"{restart.result.requests:,}",
@@ -48,9 +49,9 @@ def print_restarts():
     print(f"\nOf the {requests:,} requests in rows where none may fail, {failed:,} failed.")
 
 
-def print_routers(kept, picture_file):
+def print_routers(picture_file):
     """Print all that is kept of the routers, and draw it."""
-    measured = [(row, result) for row in lateness.table() if (result := kept.of(row))]
+    measured = [(row, result) for row in lateness.table() if (result := KEPT.of(row))]
     print()
     seconds, last = ("seconds per pod: median", "most"), ("last request: median", "most")
     print_cells("router", "preStop", "failed", "requests", *seconds, *last)
@@ -59,7 +60,7 @@ def print_routers(kept, picture_file):
         seconds = [pod.sigterm for pod in result.pods]
         print_cells(
             row.condition.name,
-            f"`{row.hook.name}`" if row.hook.is_ours else row.hook.name,
+            row.hook.shown,
             f"{result.failed:,}",
             f"{result.requests:,}",
             f"{statistics.median(seconds):.1f}",
@@ -78,7 +79,7 @@ def print_routers(kept, picture_file):
         ends = [pod.sidecar for pod in result.pods if pod.sidecar is not None]
         if ends:
             medians = (f"{statistics.median(times):.1f}" for times in ([pod.sigterm for pod in result.pods], ends))
-            print_cells(row.condition.name, f"`{row.hook.name}`" if row.hook.is_ours else row.hook.name, *medians)
+            print_cells(row.condition.name, row.hook.shown, *medians)
     covered = [result for row, result in measured if row.expected == NONE]
     failed, requests = sum(result.failed for result in covered), sum(result.requests for result in covered)
     unanswered = sum(result.unanswered for result in covered)

@@ -20,8 +20,9 @@ class Hook:
     label: str = "disabled"  # of the namespace, drain-sleep=...: "enabled" has the API server add the hook
 
     @property
-    def is_ours(self):
-        return self.pre_stop is not None and "exec" in self.pre_stop
+    def shown(self):
+        """Its name in a table, where the program's arguments are code."""
+        return f"`{self.name}`" if self.pre_stop is not None and "exec" in self.pre_stop else self.name
 
 
 def sleep(seconds):

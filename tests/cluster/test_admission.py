@@ -2,7 +2,7 @@
 
 A row's pod is created twice: in a namespace without the label, and in one that has it. What the policy is to add is looked
 for in the second, and taken out again: then the two must be equal. A scheduling gate keeps the pods from running; the files
-in labelled/ are for those that run.
+in labelled/ are for those that run, and for what makes pods.
 """
 
 import base64
@@ -14,7 +14,6 @@ import itertools
 import json
 import re
 import ssl
-import subprocess
 import threading
 import time
 
@@ -25,9 +24,8 @@ import policies
 import pytest
 import room
 import up
-from policies import CLUSTER, ENABLED, IMAGE_VOLUME, KYVERNO_INSTALL, hooks_in
+from policies import CLUSTER, ENABLED, IMAGE_VOLUME, KYVERNO_INSTALL, RESTRICTED, hooks_in
 
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 CONTAINERS_ADDED = {"containers-added": "enabled"}
 
 MOUNT = {"name": policies.NAME, "mountPath": "/drain", "readOnly": True}
@@ -39,7 +37,6 @@ class Row:
     pod: dict  # what is not usual in it: spec and metadata
     hooks: dict  # the commands that are to be added, by container
     namespace: dict = dataclasses.field(default_factory=dict)  # the labels of both namespaces
-    made_by: str = "Pod"
 
 
 def pod(*containers, labels=None, annotations=None, **spec):
@@ -162,14 +159,8 @@ def table(policy):
             unchanged,
         ),
         Row("other annotations", pod(app(8080), annotations={"example.com/duration": "9s"}), usual),
-        Row(
-            "its own duration",
-            pod(app(8080), annotations={"drain-sleep/duration": "25s"}),
-            {"app": hook(8080, duration="25s")},
-        ),
-        Row(
-            "its own minimum", pod(app(8080), annotations={"drain-sleep/min": "12s"}), {"app": hook(8080, least="12s")}
-        ),
+        Row("its own duration", pod(app(8080), annotations={"drain-sleep/duration": "25s"}), {"app": hook(8080, duration="25s")}),
+        Row("its own minimum", pod(app(8080), annotations={"drain-sleep/min": "12s"}), {"app": hook(8080, least="12s")}),
         Row(
             "its own duration, in too short a grace period",
             pod(app(8080), annotations={"drain-sleep/duration": "5s"}, terminationGracePeriodSeconds=10),
@@ -205,8 +196,6 @@ def table(policy):
             pod(*(large(app(*range(8000, 8010), name=f"app-{i}")) for i in range(30))),
             {f"app-{i}": hook(*range(8000, 8010)) for i in range(30)},
         ),
-        *(Row(f"made by a {kind}", pod(app(8080)), usual, made_by=kind) for kind in WORKLOADS),
-        Row("made by a Job, without a port", pod(app()), unchanged, made_by="Job"),
     ]
 
 
@@ -216,9 +205,6 @@ def two_names(port):
 
 def large(container):
     return container | {"env": [{"name": f"VARIABLE_{i}", "value": "x" * 100} for i in range(200)]}
-
-
-WORKLOADS = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1", "Job": "batch/v1"}
 
 
 NUMBERS = itertools.count()
@@ -256,42 +242,13 @@ def test_admission(policy, row, namespaces):
             plain_namespace, _ = namespaces(row.namespace)
             up.wait_until("the containers are added", lambda: containers_are_added(policy, plain_namespace))
         name = f"row-{next(NUMBERS)}"
-        plain, labelled = (create_by(row, name, namespace) for namespace in namespaces(row.namespace))
+        plain, labelled = (kube.create_pod(row.pod, name, namespace) for namespace in namespaces(row.namespace))
     hooks = hooks_in(labelled)
     assert hooks == row.hooks
     there_by_hand = policy.volume in plain["spec"].get("volumes", [])
     before = without_hooks(labelled["spec"], hooks, None if there_by_hand else policy)
     assert before == without_hooks(plain["spec"], {}, None)
     assert labelled["metadata"].get("annotations") == plain["metadata"].get("annotations")
-
-
-def create_by(row, name, namespace):
-    if row.made_by == "Pod":
-        return kube.create_pod(row.pod, name, namespace)
-    apply_to = json.dumps(workload(row.made_by, name, row.pod["spec"]))
-    kube.apply(apply_to, namespace)
-
-    def made():
-        return [pod for pod in kube.pods(namespace) if pod["metadata"].get("labels", {}).get("row") == name]
-
-    up.wait_until(f"a pod of the {row.made_by}", made)
-    return made()[0]
-
-
-def workload(kind, name, spec):
-    labels = {"row": name}
-    template = {"metadata": {"labels": labels}, "spec": spec | {"schedulingGates": [kube.GATE]}}
-    if kind == "Job":
-        template["spec"]["restartPolicy"] = "Never"
-        rest = {}
-    else:
-        rest = {"selector": {"matchLabels": labels}}
-    return {
-        "apiVersion": WORKLOADS[kind],
-        "kind": kind,
-        "metadata": {"name": name},
-        "spec": {"template": template} | rest,
-    }
 
 
 def without_hooks(spec, hooks, policy):
@@ -377,14 +334,9 @@ def webhook_that_adds(name):
         def log_message(self, *_):
             pass
 
-    certificate, key = up.WORK / "webhook.pem", up.WORK / "webhook.key"
-    parts.run(
-        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-batch"),
-        *("-subj", "/CN=webhook", "-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate, "-keyout", key),
-        stderr=subprocess.DEVNULL,
-    )
+    certificate = room.certificate()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
+    tls.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as server:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -395,7 +347,7 @@ def webhook_that_adds(name):
             "rules": PODS,
             "clientConfig": {
                 "url": f"https://127.0.0.1:{server.server_port}",
-                "caBundle": base64.b64encode(certificate.read_bytes()).decode(),
+                "caBundle": base64.b64encode((certificate / "cert.pem").read_bytes()).decode(),
             },
         }
         configuration = {
@@ -407,8 +359,6 @@ def webhook_that_adds(name):
         with applied(configuration):
             yield
         server.shutdown()
-
-
 
 
 MISTAKES = {

@@ -15,7 +15,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import time
 
 import bounds
@@ -25,7 +24,6 @@ import policies
 import pytest
 import up
 
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 CLEAN_EXITS = {0, 128 + signal.SIGTERM}  # what the app and drain-sleep, as a container's program, make of SIGTERM
 BEFORE_SHORTENING = 3  # seconds from the first deletion to the one that leaves less grace
 
@@ -122,7 +120,7 @@ class Case:
 
 def table():
     examples = set((parts.ROOT / "examples").glob("*.yaml")) - {parts.ROOT / "examples" / p.file for p in policies.ALL}
-    labels = policies.ENABLED | RESTRICTED
+    labels = policies.ENABLED | policies.RESTRICTED
     labelled = sorted((parts.HERE / "labelled").glob("*.yaml"))
     return [
         *(
@@ -132,7 +130,7 @@ def table():
             if not (policy is policies.KYVERNO_INSTALL and file.stem == "mistakes")  # see below
         ),
         *(Case(file.stem, file.read_text()) for file in sorted([*examples, *(parts.HERE / "hooks").glob("*.yaml")])),
-        Case("kustomize", kube.kubectl("kustomize", str(parts.HERE / "kustomize")), namespace_labels=RESTRICTED),
+        Case("kustomize", kube.kubectl("kustomize", str(parts.HERE / "kustomize")), namespace_labels=policies.RESTRICTED),
     ]
 
 
@@ -209,7 +207,7 @@ def provide_images(cases):
     for image in set(re.findall(r"\b(?:image|reference): *[\"']?([^\s\"',{}]+)", text)):
         ours = up.DRAIN_SLEEP_IMAGE if re.search(r"drain-sleep[:@]|drain-sleep$", image) else up.APP_IMAGE
         if image not in (up.DRAIN_SLEEP_IMAGE, up.APP_IMAGE):
-            parts.run("ctr", "images", "tag", "--force", ours, image, stdout=subprocess.DEVNULL)
+            parts.run("ctr", "images", "tag", "--force", ours, image)
 
 
 def drained_containers(pod):

@@ -15,35 +15,9 @@ import pytest
 import report
 import room
 from rolling import (
-    BY_LABEL,
-    CHANCE,
-    Condition,
-    FAILURES,
-    FIXED,
-    HEALTH_CHECKS,
-    HTTP2,
-    Hook,
-    LATE,
-    LATE_AND_CLOSED,
-    LATE_AND_RARE,
-    LINGERS,
-    NAMESPACE,
-    NEW_CONNECTIONS,
-    NO_HOOK,
-    NONE,
-    POST_UNTIL_IDLE,
-    POST_UNTIL_UNREADY,
-    POST_UNTIL_UNREADY_MIN_12S,
-    RARE,
-    SLOW_ANSWERS,
-    SOME_SLOW,
-    UNTIL_IDLE,
-    UNTIL_IDLE_MIN_12S,
-    USUAL,
-    deployment,
-    ingress,
-    service,
-    sleep,
+    BY_LABEL, CHANCE, FAILURES, FIXED, HEALTH_CHECKS, HTTP2, LATE, LATE_AND_CLOSED, LATE_AND_RARE, LINGERS, NAMESPACE, NEW_CONNECTIONS,
+    NO_HOOK, NONE, POST_UNTIL_IDLE, POST_UNTIL_UNREADY, POST_UNTIL_UNREADY_MIN_12S, RARE, SLOW_ANSWERS, SOME_SLOW, UNTIL_IDLE,
+    UNTIL_IDLE_MIN_12S, USUAL, Condition, Hook, deployment, ingress, service, sleep,
 )
 
 BEFORE_RESTART = 3  # seconds of load

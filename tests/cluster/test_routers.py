@@ -7,6 +7,7 @@ import lateness
 import load
 import parts
 import pytest
+import report
 import rolling
 import room
 
@@ -40,10 +41,9 @@ pods_are_of = None  # the row that the pods which are there were made for
     indirect=["url"],
 )
 def test_router(url, row, request):
-    kept = lateness.Kept(request.config.option.results)
     if not request.config.option.kept:
-        measure(url, row, following(request), request.getfixturevalue("watch"), kept)
-    measured = kept.of(row)
+        measure(url, row, following(request), request.getfixturevalue("watch"))
+    measured = report.KEPT.of(row)
     assert measured, "not measured"
     if row.expected == lateness.NONE:
         assert not lateness.failed_by_pods(row, measured)
@@ -61,7 +61,7 @@ def following(request):
     return None
 
 
-def measure(url, row, next_row, watch, kept):
+def measure(url, row, next_row, watch):
     """Measure the row, and keep what comes of it at once."""
     global pods_are_of
     are_there, pods_are_of = pods_are_of is row, None
@@ -71,7 +71,7 @@ def measure(url, row, next_row, watch, kept):
         lateness.wait_for_pods(watch, lateness.PODS)
     load.wait_until_routed(url, row.condition.inside)
     result, pods, early = lateness.measure(row, next_row, url, watch)
-    kept.add(row, result, pods)
+    report.KEPT.add(row, result, pods)
     pods_are_of = next_row
     parts.say(f"{row.name}: {result.failed} of {result.requests} failed, {lateness.told(pods)}")
     assert not early, early
