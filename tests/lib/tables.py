@@ -3,6 +3,7 @@
 import functools
 import re
 import subprocess
+import threading
 
 from room import ROOT, TARGET, run
 
@@ -57,6 +58,10 @@ def frames(text):
     return ask("frames", text)
 
 
+ASKING = threading.Lock()  # a server's threads ask, too
+
+
 def ask(kind, text):
-    reader().stdin.write(f"{kind} {text}\n")
-    return bytes.fromhex(reader().stdout.readline())
+    with ASKING:
+        reader().stdin.write(f"{kind} {text}\n")
+        return bytes.fromhex(reader().stdout.readline())
