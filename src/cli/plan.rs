@@ -100,7 +100,7 @@ impl<'a> Plan<'a> {
         }
         let may_speak_http = |(option, value): &(Opt, &[u8])| match option {
             Opt::Get | Opt::Post => true,
-            Opt::UntilUnready => matches!(Target::parse(value), Ok(Target::Http(_)) | Err(_)),
+            Opt::UntilUnready => matches!(Target::parse(trim(value)), Ok(Target::Http(_)) | Err(_)),
             _ => false,
         };
         if !self.headers.is_empty() && !args.options.iter().any(may_speak_http) {

@@ -50,7 +50,7 @@ pub fn salvage<'a>(arguments: impl Iterator<Item = &'a [u8]>, environment: Envir
         if words(text).next().is_none() {
             text = b"?"; // a word, and not a duration
         }
-        for mut word in words(text).map(unquoted) {
+        for (number, mut word) in words(text).map(unquoted).enumerate() {
             let is_value = matches!(place, Place::Value(..) | Place::Rest(_));
             if is_option(word) && (word.starts_with(b"--") || !is_value) {
                 let (name, value) = split_once(word, b'=').map_or((word, None), |(name, value)| (name, Some(value)));
@@ -72,7 +72,8 @@ pub fn salvage<'a>(arguments: impl Iterator<Item = &'a [u8]>, environment: Envir
             }
             place = match place {
                 Place::Value(Spec { kind: Kind::Port, .. }, _) => Place::BehindPort,
-                Place::Value(Spec { kind: Kind::Duration | Kind::Header, option, .. }, true) => {
+                // In `--min 5s 20`, all one argument, the value ends at the next space.
+                Place::Value(Spec { kind: Kind::Duration | Kind::Header, option, .. }, true) if number == 0 => {
                     Place::Rest(*option == Opt::Min)
                 }
                 Place::Rest(_) => place,

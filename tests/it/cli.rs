@@ -147,7 +147,10 @@ fn options() {
         (&["0", "--get", URL], "a DURATION of 0 leaves no time for --get and --post"),
         (&["0", "--post", URL, "--delay=1"], "a DURATION of 0 leaves no time for --get and --post"),
         (&["20", "--header=A: b"], "--header has no HTTP request to go with"),
-        (&["20", "--header=A: b", "--until-unready=grpc://localhost:80"], "--header has no HTTP request to go with"),
+        (
+            &["20", "--header=A: b", "--until-unready=\ngrpc://localhost:80\n"],
+            "--header has no HTTP request to go with",
+        ),
         (&["20", "--header=A: b", "--until-unready=tcp://localhost:80"], "--header has no HTTP request to go with"),
         (&["20", "--header=A: b", "--until-idle=80"], "--header has no HTTP request to go with"),
         (&["20", "--header=A: b", "--until-unready=localhost:80"], "unknown scheme"),
