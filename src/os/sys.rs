@@ -1,4 +1,5 @@
-//! System calls that std does not have, or has only in a form that makes the program much larger.
+//! System calls that std does not have, or has only in a form that makes the program much larger. The errors of a function are those
+//! of the system call that it makes.
 
 #![allow(unsafe_code)]
 
@@ -222,9 +223,6 @@ pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
 }
 
 /// Calls poll(2) on some descriptors, for `timeout` at most, rounded up to 1 ms.
-///
-/// # Errors
-/// Those of poll(2), EINTR among them.
 pub fn poll_all(fds: &mut [PollFd], timeout: Duration) -> Result<(), Errno> {
     const ALMOST_A_MILLISECOND: Duration = Duration::from_nanos(999_999);
     let millis = timeout.saturating_add(ALMOST_A_MILLISECOND).as_millis().try_into().unwrap_or(c_int::MAX);
@@ -269,63 +267,42 @@ unsafe fn owned(result: c_int) -> Result<OwnedFd, Errno> {
 }
 
 /// Opens a path as no more than a place: O_PATH of open(2), which asks for no permission on what is there.
-///
-/// # Errors
-/// Those of open(2).
 pub fn open_path(path: &CStr) -> Result<OwnedFd, Errno> {
     open_file(path, O_PATH, 0)
 }
 
 /// Opens a file, closed on exec: open(2). `mode` counts if it is created. std's `File::open` and `rename` make the program
 /// 4 KB larger.
-///
-/// # Errors
-/// Those of open(2).
 pub fn open_file(path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd, Errno> {
     // SAFETY: the path ends in NUL. The descriptor is new.
     unsafe { owned(open(path.as_ptr(), flags | O_CLOEXEC, mode)) }
 }
 
 /// Calls rename(2).
-///
-/// # Errors
-/// Those of rename(2).
 pub fn rename(from: &CStr, to: &CStr) -> Result<(), Errno> {
     // SAFETY: the paths end in NUL.
     done(unsafe { rename_path(from.as_ptr(), to.as_ptr()) })
 }
 
 /// Calls fchmod(2).
-///
-/// # Errors
-/// Those of fchmod(2).
 pub fn set_mode(file: &OwnedFd, mode: u32) -> Result<(), Errno> {
     // SAFETY: no pointers.
     done(unsafe { fchmod(file.as_raw_fd(), mode) })
 }
 
 /// Calls fsync(2).
-///
-/// # Errors
-/// Those of fsync(2).
 pub fn sync(file: &OwnedFd) -> Result<(), Errno> {
     // SAFETY: no pointers.
     done(unsafe { fsync(file.as_raw_fd()) })
 }
 
 /// Calls socket(2): non-blocking, and closed on exec.
-///
-/// # Errors
-/// Those of socket(2).
 pub fn new_socket(family: u16, kind: i32, protocol: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: no pointers; the descriptor is new.
     unsafe { owned(socket(family.into(), kind | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol)) }
 }
 
-/// Calls connect(2) with the bytes of a `sockaddr`.
-///
-/// # Errors
-/// Those of connect(2); EINPROGRESS is one.
+/// Calls connect(2) with the bytes of a `sockaddr`. EINPROGRESS is an error here.
 pub fn connect_to(socket: &OwnedFd, address: &[u8]) -> Result<(), Errno> {
     // SAFETY: the kernel reads that many bytes and no more.
     done(unsafe { connect(socket.as_raw_fd(), address.as_ptr().cast(), address.len() as c_uint) })
@@ -360,9 +337,6 @@ fn address(
 }
 
 /// Calls read(2). Returns how many bytes came, 0 at the end.
-///
-/// # Errors
-/// Those of read(2).
 pub fn read_some(fd: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes that many bytes and no more.
     let count = unsafe { read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
@@ -370,9 +344,6 @@ pub fn read_some(fd: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
 }
 
 /// Calls write(2). Returns how many bytes were taken.
-///
-/// # Errors
-/// Those of write(2).
 pub fn write_some(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel reads that many bytes and no more.
     let count = unsafe { write(fd, bytes.as_ptr().cast(), bytes.len()) };
@@ -393,9 +364,6 @@ pub fn write_nonblocking(fd: RawFd, bytes: &[u8]) -> Result<(), Errno> {
 }
 
 /// Calls write(2) until all is written.
-///
-/// # Errors
-/// Those of write(2).
 pub fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         bytes = &bytes[write_some(fd, bytes)?..];
