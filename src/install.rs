@@ -59,7 +59,7 @@ pub fn install(path: &[u8], arguments: &[&[u8]]) -> i32 {
 fn target(path: &[u8]) -> Vec<u8> {
     let slash: &[u8] = if path.ends_with(b"/") { b"" } else { b"/" };
     let folder = [path, slash].concat();
-    let opens = || CString::new(&*folder).is_ok_and(|folder| sys::open_path(&folder).is_ok());
+    let opens = || CString::new(&*folder).is_ok_and(|folder| sys::open_file(&folder, sys::O_PATH, 0).is_ok());
     if slash.is_empty() || !path.is_empty() && opens() { [&folder, NAME.as_bytes()].concat() } else { path.to_vec() }
 }
 

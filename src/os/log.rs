@@ -43,7 +43,7 @@ pub fn reserve_stdio() {
     let mut standard = [STDIN, STDOUT, STDERR].map(|fd| PollFd { fd, events: 0, revents: 0 });
     let _ = sys::poll_all(&mut standard, Duration::ZERO);
     for _closed in standard.iter().filter(|polled| polled.revents & sys::POLLNVAL != 0) {
-        std::mem::forget(sys::open_path(c"/"));
+        std::mem::forget(sys::open_file(c"/", sys::O_PATH, 0));
     }
 }
 
@@ -75,8 +75,10 @@ fn log(message: fmt::Arguments, quiet: bool) {
 /// the write then fails, another process may have filled the pipe meanwhile, or the kernel cannot write without waiting here: poll(2)
 /// tells which.
 fn to_stderr(line: &[u8]) {
-    let has_room =
-        || sys::poll_one(STDERR, sys::POLLOUT, Duration::ZERO).is_ok_and(|events| events & sys::POLLOUT != 0);
+    let has_room = || {
+        let mut stderr = [PollFd { fd: STDERR, events: sys::POLLOUT, revents: 0 }];
+        sys::poll_all(&mut stderr, Duration::ZERO).is_ok() && stderr[0].revents & sys::POLLOUT != 0
+    };
     if has_room() && sys::write_nonblocking(STDERR, line).is_err() && has_room() {
         let _ = sys::write_some(STDERR, line);
     }

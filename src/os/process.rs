@@ -7,14 +7,13 @@ use std::fmt;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use super::log;
-use super::sys::{EINTR, Errno, SIGCHLD, STDOUT, done, exit, reset};
+use super::sys::{EINTR, Errno, SIGCHLD, STDOUT, done, environ, exit, reset};
 
 // Functions of musl, which std links anyway.
 unsafe extern "C" {
     fn _Fork() -> c_int;
     fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
     fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
-    static environ: *const *const c_char;
 }
 
 /// Runs a program to its end, without stdout. Returns its exit status, or 128+n if signal n ended it. If it cannot be run, the

@@ -23,7 +23,6 @@ pub const EPERM: Errno = Errno(1);
 pub const ENOENT: Errno = Errno(2);
 pub const EINTR: Errno = Errno(4);
 pub const EBADF: Errno = Errno(9);
-pub const ECHILD: Errno = Errno(10);
 pub const EAGAIN: Errno = Errno(11);
 pub const EACCES: Errno = Errno(13);
 pub const EEXIST: Errno = Errno(17);
@@ -53,7 +52,6 @@ pub const SIGHUP: i32 = 1;
 pub const SIGINT: i32 = 2;
 pub const SIGQUIT: i32 = 3;
 pub const SIGABRT: i32 = 6;
-pub const SIGKILL: i32 = 9;
 pub const SIGPIPE: i32 = 13;
 pub const SIGALRM: i32 = 14;
 pub const SIGTERM: i32 = 15;
@@ -71,8 +69,9 @@ pub const O_CREAT: i32 = 0o100;
 pub const O_EXCL: i32 = 0o200;
 pub const O_APPEND: i32 = 0o2000;
 pub const O_NONBLOCK: i32 = 0o4000;
-const O_PATH: i32 = 0o10_000_000;
-pub const O_CLOEXEC: i32 = 0o2_000_000;
+/// Opens a path as no more than a place, which asks for no permission on what is there: open(2).
+pub const O_PATH: i32 = 0o10_000_000;
+const O_CLOEXEC: i32 = 0o2_000_000;
 
 pub const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
@@ -176,7 +175,7 @@ struct SignalSet([c_ulong; 1024 / c_ulong::BITS as usize]);
 
 // Functions of musl, which std links anyway.
 unsafe extern "C" {
-    static environ: *const *const c_char;
+    pub(super) static environ: *const *const c_char;
     fn poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
     fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isize;
@@ -230,17 +229,6 @@ pub fn poll_all(fds: &mut [PollFd], timeout: Duration) -> Result<(), Errno> {
     done(unsafe { poll(fds.as_mut_ptr(), fds.len() as c_ulong, millis) })
 }
 
-/// Does [`poll_all`] for one descriptor, or for none if it is negative. Returns which of `events` and errors are there.
-///
-/// # Errors
-/// Those of poll(2), EINTR among them.
-pub fn poll_one(fd: RawFd, events: i16, timeout: Duration) -> Result<i16, Errno> {
-    let mut fds = [PollFd { fd, events, revents: 0 }];
-    // poll(2) refuses even a negative descriptor if RLIMIT_NOFILE is 0, but not an empty list.
-    poll_all(&mut fds[..usize::from(fd >= 0)], timeout)?;
-    Ok(fds[0].revents)
-}
-
 /// Returns the nanoseconds on the monotonic clock, or `None` if the kernel refuses. std's `Instant::now` would panic then, which
 /// the panic hook must not, and makes the program 6 KB larger.
 pub fn monotonic() -> Option<u64> {
@@ -264,11 +252,6 @@ unsafe fn owned(result: c_int) -> Result<OwnedFd, Errno> {
     done(result)?;
     // SAFETY: it is not an error, and the caller promises that it is ours.
     Ok(unsafe { OwnedFd::from_raw_fd(result) })
-}
-
-/// Opens a path as no more than a place: O_PATH of open(2), which asks for no permission on what is there.
-pub fn open_path(path: &CStr) -> Result<OwnedFd, Errno> {
-    open_file(path, O_PATH, 0)
 }
 
 /// Opens a file, closed on exec: open(2). `mode` counts if it is created. std's `File::open` and `rename` make the program
