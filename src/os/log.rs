@@ -134,16 +134,12 @@ impl fmt::Write for Line {
             if byte == b' ' || byte.is_ascii_graphic() {
                 self.push(byte)?;
             } else {
-                for shown in [b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]] {
-                    self.push(shown)?;
-                }
+                write!(self, "\\x{byte:02x}")?;
             }
         }
         Ok(())
     }
 }
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {
