@@ -9,7 +9,7 @@
 unsafe extern "C" {}
 
 use std::ffi::{c_char, c_int};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use drain_sleep::cli::args::{self, Args, Opt};
@@ -101,9 +101,12 @@ fn fail_fast(args: &Args, arguments: &[&[u8]]) -> ! {
     sys::exit(status)
 }
 
+/// Prints to stdout, and returns the exit status. A closed stdout is not an error.
 fn print(message: fmt::Arguments) -> i32 {
-    match log::print(message) {
-        Ok(()) => exit::OK,
+    let mut text = String::new();
+    let _ = text.write_fmt(message);
+    match sys::write_all(sys::STDOUT, text.as_bytes()) {
+        Ok(()) | Err(sys::EBADF) => exit::OK,
         Err(_) => exit::FAILURE,
     }
 }

@@ -84,19 +84,6 @@ fn to_stderr(line: &[u8]) {
     }
 }
 
-/// Prints to stdout, for `--help`, `--version` and `--check`. A closed stdout is not an error.
-///
-/// # Errors
-/// Those of write(2) but EBADF.
-pub fn print(message: fmt::Arguments) -> Result<(), Errno> {
-    let mut text = String::new();
-    let _ = text.write_fmt(message);
-    match sys::write_all(STDOUT, text.as_bytes()) {
-        Err(sys::EBADF) => Ok(()),
-        other => other,
-    }
-}
-
 /// A line that is being written. All that is not printable ASCII is escaped, so that no server and no argument can forge a line
 /// or control a terminal. A line that is too long is cut.
 struct Line {
