@@ -79,7 +79,7 @@ const ENOUGH: u32 = 1000;
 pub const REASONS: [&str; 5] = ["opening", "unread bytes", "not taken by the client", "unanswered", "moving"];
 
 /// The traffic at a port.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Activity {
     port: u16,
     idle_after: Duration,
@@ -143,16 +143,7 @@ impl fmt::Display for Error {
 impl Activity {
     /// Of a port of which nothing is known yet. A connection is idle once it has been silent for `idle_after`.
     pub fn new(port: u16, idle_after: Duration) -> Activity {
-        Activity {
-            port,
-            idle_after,
-            listening: false,
-            open: 0,
-            busy: [0; REASONS.len()],
-            closed: 0,
-            entries: 0,
-            is_cut: false,
-        }
+        Activity { port, idle_after, ..Activity::default() }
     }
 
     /// Makes the request for the port's sockets, IPv4 and IPv6. The kernel goes through its connections once.

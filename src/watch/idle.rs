@@ -1,13 +1,12 @@
 //! `--until-idle PORT`: the app is ready if it listens on the port, and has drained if no connection to the port is busy.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use super::Verdict;
 use crate::drain::Finding;
 use crate::net::connection::wait;
 use crate::net::inet_diag::{Activity, Error, NETLINK_SOCK_DIAG};
-use crate::os::clock::elapsed;
 use crate::os::sys::{self, AF_NETLINK, POLLIN, SOCK_RAW};
 use crate::text::FOREVER;
 
@@ -53,22 +52,12 @@ fn activity(port: u16, idle_after: Duration, deadline: Duration) -> Result<Activ
     sys::write_all(socket.as_raw_fd(), &activity.request())?;
     let mut buffer = vec![0; BUFFER];
     loop {
-        let count = receive(&socket, &mut buffer, deadline)?;
+        wait(&socket, POLLIN, deadline)?;
+        let count = sys::read_some(&socket, &mut buffer)?;
         if activity.receive(&buffer[..count])? {
             return Ok(activity);
         }
     }
-}
-
-/// Reads one datagram. It reads before it waits, since the datagram is usually there.
-fn receive(socket: &OwnedFd, buffer: &mut [u8], deadline: Duration) -> Result<usize, Error> {
-    while elapsed() < deadline {
-        match sys::read_some(socket, buffer) {
-            Err(sys::EAGAIN) => wait(socket, POLLIN, deadline)?,
-            other => return Ok(other?),
-        }
-    }
-    Err(sys::ETIMEDOUT.into())
 }
 
 #[cfg(test)]
