@@ -7,8 +7,7 @@ use crate::cli::mistake::Mistakes;
 use crate::cli::plan::Plan;
 use crate::drain::{Drain, End, HeldBy, Reply, Rules, Step};
 use crate::exit;
-use crate::http::header::Header;
-use crate::http::request::{self, Request, Sender};
+use crate::http::request::{self, Sender};
 use crate::os::clock::{elapsed, poll_until, sleep_until};
 use crate::os::log;
 use crate::os::sys::{self, PollFd};
@@ -18,14 +17,16 @@ use crate::watch::{Checker, Verdict, Watch};
 /// How many changes of a watch's verdict are logged. One that changes more often would fill the log.
 const CHANGES_LOGGED: u32 = 20;
 
-/// Carries out a plan, and returns the exit status.
+/// Carries out a plan, and ends the program.
 pub fn drain(plan: &Plan) -> ! {
     log::info(format_args!("{plan}"));
     let mut drain = Drain::new(&plan.rules, plan.watches.len(), plan.requests.len());
     let mut checker = Checker::new(&plan.headers, plan.idle_after);
     let mut is_cut_off = false;
-    let mut histories: Vec<History> = plan.watches.iter().map(History::new).collect();
-    let mut asked: Vec<Asked> = plan.requests.iter().map(|request| Asked::new(request, &plan.headers)).collect();
+    let not_checked = |watch| History { watch, last: None, changes: 0 };
+    let mut histories: Vec<History> = plan.watches.iter().map(not_checked).collect();
+    let not_sent = |request| Asked { sender: Sender::new(request, &plan.headers), status: Status::NotSent };
+    let mut asked: Vec<Asked> = plan.requests.iter().map(not_sent).collect();
     let end = loop {
         for (request, asked) in asked.iter_mut().enumerate() {
             if let Some(reply) = asked.advance(&plan.rules) {
@@ -41,7 +42,7 @@ pub fn drain(plan: &Plan) -> ! {
                 }
             }
             Step::Request { request } => asked[request].send(),
-            Step::Late { request } => log::info(format_args!("{}: no answer yet", asked[request].request)),
+            Step::Late { request } => log::info(format_args!("{}: no answer yet", asked[request].sender.request)),
             Step::Sleep { until } => {
                 let mut polled: Vec<PollFd> = Vec::new();
                 polled.extend(asked.iter().filter_map(|asked| asked.sender.polled()));
@@ -63,51 +64,41 @@ pub fn drain(plan: &Plan) -> ! {
         End::Elapsed(HeldBy::Nothing) => log::info(format_args!("slept {took}")),
         End::Elapsed(held) => {
             let cut_off = if is_cut_off { "; DURATION cut one more check off" } else { "" };
-            log::info(format_args!(
-                "slept {took} in full: {}{cut_off}",
-                WhatHeld { held, plan, histories: &histories }
-            ));
+            let why = fmt::from_fn(|f| write_held(f, held, &plan.rules, &histories));
+            log::info(format_args!("slept {took} in full: {why}{cut_off}"));
         }
     }
     sys::exit(if heard == asked.len() { exit::OK } else { exit::FAILURE })
 }
 
 /// Says in the last log line what held the drain.
-struct WhatHeld<'a> {
-    held: HeldBy,
-    plan: &'a Plan<'a>,
-    histories: &'a [History<'a>],
-}
-
-impl fmt::Display for WhatHeld<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Rules { min, threshold, .. } = self.plan.rules;
-        match self.held {
-            HeldBy::Nothing => Ok(()),
-            HeldBy::NeverKnown { watch } => {
-                let History { watch, last, .. } = &self.histories[watch];
-                match last {
-                    Some(verdict) => {
-                        write!(f, "{}: no check of {watch} could tell whether it had drained", verdict.reason)
-                    }
-                    None => write!(f, "no check of {watch} was finished"),
+fn write_held(f: &mut fmt::Formatter, held: HeldBy, rules: &Rules, histories: &[History]) -> fmt::Result {
+    let Rules { min, threshold, .. } = *rules;
+    match held {
+        HeldBy::Nothing => Ok(()),
+        HeldBy::NeverKnown { watch } => {
+            let History { watch, last, .. } = &histories[watch];
+            match last {
+                Some(Verdict { reason, .. }) => {
+                    write!(f, "{reason}: no check of {watch} could tell whether it had drained")
                 }
+                None => write!(f, "no check of {watch} was finished"),
             }
-            HeldBy::NeverReady { watch } => {
-                let History { watch, last, .. } = &self.histories[watch];
-                write!(f, "{watch} was never ready, so it could not stop being ready")?;
-                last.as_ref().map_or(Ok(()), |verdict| write!(f, "; at the last check it was {verdict}"))
-            }
-            HeldBy::NotDrained { watch } => {
-                let History { watch, last, .. } = &self.histories[watch];
-                last.as_ref().map_or(Ok(()), |verdict| write!(f, "{watch} was {verdict} at the last check"))
-            }
-            HeldBy::Threshold { agreed } => {
-                write!(f, "all that is watched had drained, but only at {agreed} of {threshold} checks in a row")
-            }
-            HeldBy::Requests => f.write_str("there was no time left to send a request"),
-            HeldBy::Min => write!(f, "all that is watched had drained, but --min is {}", Seconds(min)),
         }
+        HeldBy::NeverReady { watch } => {
+            let History { watch, last, .. } = &histories[watch];
+            write!(f, "{watch} was never ready, so it could not stop being ready")?;
+            last.as_ref().map_or(Ok(()), |verdict| write!(f, "; at the last check it was {verdict}"))
+        }
+        HeldBy::NotDrained { watch } => {
+            let History { watch, last, .. } = &histories[watch];
+            last.as_ref().map_or(Ok(()), |verdict| write!(f, "{watch} was {verdict} at the last check"))
+        }
+        HeldBy::Threshold { agreed } => {
+            write!(f, "all that is watched had drained, but only at {agreed} of {threshold} checks in a row")
+        }
+        HeldBy::Requests => f.write_str("there was no time left to send a request"),
+        HeldBy::Min => write!(f, "all that is watched had drained, but --min is {}", Seconds(min)),
     }
 }
 
@@ -139,11 +130,7 @@ struct History<'a> {
     changes: u32,
 }
 
-impl<'a> History<'a> {
-    fn new(watch: &'a Watch<'a>) -> History<'a> {
-        History { watch, last: None, changes: 0 }
-    }
-
+impl History<'_> {
     fn update(&mut self, verdict: Verdict) {
         let changed = self.last.as_ref().is_none_or(|last| last.word != verdict.word);
         self.changes += u32::from(changed && self.last.is_some());
@@ -159,12 +146,10 @@ impl<'a> History<'a> {
 
 /// A request, and what has become of it as far as the log needs it.
 struct Asked<'a> {
-    request: &'a Request<'a>,
     sender: Sender<'a>,
     status: Status,
 }
 
-/// What has become of a request.
 enum Status {
     NotSent,
     NotAnswered,
@@ -175,11 +160,7 @@ enum Status {
     Heard,
 }
 
-impl<'a> Asked<'a> {
-    fn new(request: &'a Request<'a>, headers: &'a [Header<'a>]) -> Asked<'a> {
-        Asked { request, sender: Sender::new(request, headers), status: Status::NotSent }
-    }
-
+impl Asked<'_> {
     fn send(&mut self) {
         self.sender.send();
         if let Status::NotSent = self.status {
@@ -189,33 +170,35 @@ impl<'a> Asked<'a> {
 
     /// Does what can be done without waiting, and returns what has come of the request if that is new.
     fn advance(&mut self, rules: &Rules) -> Option<Reply> {
-        let request = self.request;
-        match self.sender.advance()? {
+        let answer = self.sender.advance()?;
+        let request = self.sender.request;
+        let reply = match &answer {
+            Ok(_) => Reply::Final,
+            Err(error) => error.reply(),
+        };
+        self.status = match answer {
             Ok(answer) => {
                 log::info(format_args!("{request}: {answer} at {}", Seconds(elapsed())));
-                self.status = Status::Heard;
-                Some(Reply::Final)
+                Status::Heard
+            }
+            Err(error) if reply == Reply::Final => {
+                log::error(format_args!("error: {request} failed: {error}"));
+                Status::Failed
             }
             Err(error) => {
-                let reply = error.reply();
-                if reply == Reply::Final {
-                    log::error(format_args!("error: {request} failed: {error}"));
-                    self.status = Status::Failed;
-                    return Some(reply);
-                }
                 if !matches!(self.status, Status::Failing(_)) {
                     let period = Seconds(rules.period);
                     log::error(format_args!("error: {request} failed: {error}; it is sent again every {period}"));
                 }
-                self.status = Status::Failing(error);
-                Some(reply)
+                Status::Failing(error)
             }
-        }
+        };
+        Some(reply)
     }
 
     /// Returns true if the request has succeeded by the end of the drain. Logs why not, unless the log says so already.
     fn was_heard(&self) -> bool {
-        let request = self.request;
+        let request = self.sender.request;
         match &self.status {
             Status::Heard => return true,
             Status::Failed => {}

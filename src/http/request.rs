@@ -72,7 +72,7 @@ impl Error {
 /// Sends a request, and again if it must. It never waits, and never hangs up on a server that has taken the request, because many
 /// frameworks cancel a handler whose client has gone. Only to be sent again, or dropped, it closes the connection.
 pub struct Sender<'a> {
-    request: &'a Request<'a>,
+    pub request: &'a Request<'a>,
     headers: &'a [Header<'a>],
     /// `None` before the request is sent, and after the connection has failed.
     exchange: Option<Exchange<'a>>,
