@@ -1,6 +1,7 @@
 //! The command line as it was typed: which options with which values, and how long. `plan` decides what they mean.
 
 use std::borrow::Cow;
+use std::iter::Peekable;
 use std::time::Duration;
 
 use super::duration::{self, SECONDS_MAX, add, is_bare_number, unquoted};
@@ -54,12 +55,8 @@ pub struct Args<'a> {
 impl<'a> Args<'a> {
     /// Parses a command line, without the program's name.
     pub fn parse(words: &'a Words<'a>) -> Args<'a> {
-        let mut parts = Vec::new();
-        for (text, mistake) in &words.0 {
-            parts.push(Word { text, mistake: *mistake });
-        }
         let mut parser = Parser::default();
-        parser.read(&parts);
+        parser.read(&mut words.0.iter().map(|(text, mistake)| (&**text, *mistake)));
         parser.finish()
     }
 
@@ -97,16 +94,13 @@ struct Parser<'a> {
     has_many_seconds: bool,
 }
 
-/// An argument or a part of one, and why its variables cannot be expanded.
-struct Word<'a> {
-    text: &'a [u8],
-    mistake: Option<Mistake<'a>>,
-}
+/// The arguments, or the parts of one that has spaces in it, each with the mistake in its variables.
+type Texts<'t, 'a> = &'t mut dyn Iterator<Item = (&'a [u8], Option<Mistake<'a>>)>;
 
 impl<'a> Parser<'a> {
-    fn read(&mut self, mut words: &[Word<'a>]) {
-        while let &[Word { text, mistake }, ref rest @ ..] = words {
-            words = rest;
+    fn read(&mut self, words: Texts<'_, 'a>) {
+        let mut words = words.peekable();
+        while let Some((text, mistake)) = words.next() {
             let behind_port = std::mem::take(&mut self.behind_port);
             let read = match text {
                 _ if let Some(mistake) = mistake => {
@@ -122,11 +116,7 @@ impl<'a> Parser<'a> {
                 _ if holds_option(text) => {
                     let why = "has spaces in or around it: make each argument an item of its own";
                     self.args.mistakes.push(Mistake::Argument(text, why));
-                    let mut parts = Vec::new();
-                    for part in text::words(text) {
-                        parts.push(Word { text: unquoted(part), mistake: None });
-                    }
-                    self.read(&parts);
+                    self.read(&mut text::words(text).map(|part| (unquoted(part), None)));
                     Ok(())
                 }
                 _ if is_option(text) && !self.options_ended => self.read_option(text, &mut words),
@@ -162,17 +152,13 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads an option and its value.
-    fn read_option(&mut self, text: &'a [u8], words: &mut &[Word<'a>]) -> Result<(), Mistake<'a>> {
+    fn read_option(&mut self, text: &'a [u8], words: &mut Peekable<Texts<'_, 'a>>) -> Result<(), Mistake<'a>> {
         let (name, value) = match split_once(text, b'=').filter(|_| text.starts_with(b"--")) {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),
         };
         // An option whose value was forgotten must not take the next option for it.
-        let mut next_value = || {
-            let (word, rest) = words.split_first().filter(|(word, _)| !word.text.starts_with(b"--"))?;
-            *words = rest;
-            Some(word)
-        };
+        let mut next_value = || words.next_if(|(text, _)| !text.starts_with(b"--"));
         let spec = match find(name) {
             Found::Known(spec) => spec,
             Found::Near(spec) => {
@@ -190,8 +176,8 @@ impl<'a> Parser<'a> {
             (Kind::Flag, Some(_)) => return Err(Mistake::Flag(option)),
             (_, Some(value)) => value,
             (_, None) => {
-                let word = next_value().ok_or(Mistake::NoValue(option))?;
-                word.mistake.map_or(Ok(word.text), Err)?
+                let (text, mistake) = next_value().ok_or(Mistake::NoValue(option))?;
+                mistake.map_or(Ok(text), Err)?
             }
         };
         self.behind_port = spec.kind == Kind::Port;
