@@ -88,13 +88,9 @@ fn parse(text: &[u8]) -> Result<Duration, &'static str> {
         return bare(text);
     }
     let mut sum = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.iter().take_while(|b| is_number_byte(b)).count();
-        let letters = rest[digits..].iter().take_while(|b| !is_number_byte(b)).count();
-        let (part, after) = rest.split_at(digits + letters);
-        sum = sum.saturating_add(with_unit(part, digits)?);
-        rest = after;
+    // Each part ends where the digits of the next one begin.
+    for part in text.chunk_by(|a, b| is_number_byte(a) || !is_number_byte(b)) {
+        sum = sum.saturating_add(with_unit(part)?);
     }
     // A finite sum must not reach FOREVER. No part of it exceeds LONGEST.
     if sum > LONGEST { Err(TOO_LONG) } else { Ok(sum) }
@@ -107,19 +103,15 @@ fn bare(text: &[u8]) -> Result<Duration, &'static str> {
         return Err("is not a number: write 20, 0.5, 1m30s or 500ms");
     }
     let seconds = if whole.is_empty() { 0 } else { decimal(whole).unwrap_or(u64::MAX) };
-    let mut nanos = 0;
-    let mut scale = 100_000_000;
-    for digit in fraction.iter().take(9) {
-        nanos += u32::from(digit - b'0') * scale;
-        scale /= 10;
-    }
+    let digit = |place| fraction.get(place).map_or(0, |digit| u32::from(digit - b'0'));
+    let nanos = (0..9).fold(0, |nanos, place| nanos * 10 + digit(place));
     let sum = Duration::new(seconds, nanos);
     if sum > LONGEST { Err(TOO_LONG) } else { Ok(sum) }
 }
 
-/// Reads one number with its unit, which begins at `unit`, as humantime does.
-fn with_unit(text: &[u8], unit: usize) -> Result<Duration, &'static str> {
-    let (number, unit) = text.split_at(unit);
+/// Reads one number with its unit, as humantime does.
+fn with_unit(text: &[u8]) -> Result<Duration, &'static str> {
+    let (number, unit) = text.split_at(text.iter().take_while(|b| is_number_byte(b)).count());
     if number.is_empty() {
         return Err("has no number before its unit: write 20, 0.5, 1m30s or 500ms, without a space");
     }

@@ -155,14 +155,11 @@ pub fn is_option(word: &[u8]) -> bool {
 
 /// Finds the option of this name, or one of a similar name: at most two edits away, and fewer than half its letters.
 pub fn find(name: &[u8]) -> Found {
-    let short = match name {
-        b"-q" => Some(Opt::Quiet),
-        b"-h" => Some(Opt::Help),
-        b"-V" => Some(Opt::Version),
-        _ => None,
-    };
-    if let Some(option) = short {
-        return Found::Known(option.spec());
+    match name {
+        b"-q" => return Found::Known(Opt::Quiet.spec()),
+        b"-h" => return Found::Known(Opt::Help.spec()),
+        b"-V" => return Found::Known(Opt::Version.spec()),
+        _ => {}
     }
     for limit in 0..=2 {
         for spec in &OPTIONS {

@@ -52,10 +52,9 @@ impl<'a> Plan<'a> {
         if !args.has_operand {
             mistakes.push(Mistake::CommandLine("no DURATION: say how long to sleep, such as 20s"));
         }
-        let duration = args.duration.unwrap_or_default();
         let mut plan = Plan {
             rules: Rules {
-                duration,
+                duration: args.duration.unwrap_or_default(),
                 min: args.duration.unwrap_or(DEFAULT_MIN).min(DEFAULT_MIN),
                 period: DEFAULT_PERIOD,
                 timeout: DEFAULT_TIMEOUT,
