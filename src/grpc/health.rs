@@ -235,20 +235,18 @@ impl Call {
                 None => Failure::new(&Unready("not gRPC, no status")),
             });
         }
-        match (self.answered, ends) {
-            (false, false) => self.answered = true,
-            (true, false) => return Err(Failure::new(&Unready("gRPC headers in mid-stream"))),
-            (_, true) => {
-                return match fields.grpc_status.unwrap_or(UNKNOWN) {
-                    OK => response(&self.message).map(Some).ok_or(Failure::new(&Unready("malformed gRPC message"))),
-                    status @ (DEADLINE_EXCEEDED | RESOURCE_EXHAUSTED) => {
-                        Err(Failure::status(&Busy("gRPC status"), status))
-                    }
-                    status => Err(Failure::status(&Status("gRPC status"), status)),
-                };
-            }
+        if !ends && self.answered {
+            return Err(Failure::new(&Unready("gRPC headers in mid-stream")));
         }
-        Ok(None)
+        if !ends {
+            self.answered = true;
+            return Ok(None);
+        }
+        match fields.grpc_status.unwrap_or(UNKNOWN) {
+            OK => response(&self.message).map(Some).ok_or(Failure::new(&Unready("malformed gRPC message"))),
+            status @ (DEADLINE_EXCEEDED | RESOURCE_EXHAUSTED) => Err(Failure::status(&Busy("gRPC status"), status)),
+            status => Err(Failure::status(&Status("gRPC status"), status)),
+        }
     }
 }
 

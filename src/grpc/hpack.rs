@@ -125,7 +125,7 @@ fn string(block: &mut &[u8]) -> Result<Vec<u8>, Failure> {
 /// The length in bits of each symbol's code: RFC 7541 appendix B. The last symbol is the end of a string. The code is canonical:
 /// codes rise with their length and then with their symbol, and follow from the lengths alone.
 #[rustfmt::skip]
-const CODE_LENGTHS: [u8; 257] = [
+static CODE_LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
     6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10,
     13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6,
@@ -138,18 +138,12 @@ const CODE_LENGTHS: [u8; 257] = [
 ];
 const LONGEST_CODE: usize = 30;
 
-/// For each length, how many codes have it.
-const COUNTS: [u16; LONGEST_CODE + 1] = {
-    let mut counts = [0; LONGEST_CODE + 1];
-    let mut symbol = 0;
-    while symbol < CODE_LENGTHS.len() {
-        counts[CODE_LENGTHS[symbol] as usize] += 1;
-        symbol += 1;
-    }
-    counts
-};
-
 fn huffman_decode(text: &[u8]) -> Result<Vec<u8>, Failure> {
+    // For each length, how many codes have it.
+    let mut counts = [0; LONGEST_CODE + 1];
+    for length in &CODE_LENGTHS {
+        counts[usize::from(*length)] += 1;
+    }
     let mut out = Vec::new();
     // The code so far, and the first code of its length. In a canonical code the n-th code of a length is the first plus n.
     let (mut code, mut first, mut length) = (0_u32, 0, 0);
@@ -158,7 +152,7 @@ fn huffman_decode(text: &[u8]) -> Result<Vec<u8>, Failure> {
         length += 1;
         code = code << 1 | u32::from(bit);
         first <<= 1;
-        let count = u32::from(*COUNTS.get(length).ok_or(BAD_HEADERS)?);
+        let count = *counts.get(length).ok_or(BAD_HEADERS)?;
         if code < first + count {
             let same_length = |symbol: &usize| usize::from(CODE_LENGTHS[*symbol]) == length;
             let symbol = (0..CODE_LENGTHS.len()).filter(same_length).nth((code - first) as usize);
