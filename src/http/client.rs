@@ -229,11 +229,7 @@ fn request(method: Method, target: &[u8], host: &[u8], headers: &[Header]) -> Ve
         Method::Post => (b"POST ", b"Content-Length: 0\r\n"),
     };
     let mut request = [method, target, b" HTTP/1.1\r\nHost: ", host, b"\r\nConnection: close\r\n", length].concat();
-    let mut add = |name: &[u8], value: &[u8]| {
-        for part in [name, b": ", value, b"\r\n"] {
-            request.extend_from_slice(part);
-        }
-    };
+    let mut add = |name: &[u8], value: &[u8]| request.extend([name, b": ", value, b"\r\n"].concat());
     for (name, value) in [("User-Agent", USER_AGENT), ("Accept", "*/*")] {
         if !headers.iter().any(|header| header.is(name)) {
             add(name.as_bytes(), value.as_bytes());

@@ -32,15 +32,12 @@ pub enum Redirect {
 /// # Errors
 /// Why the Location is invalid.
 pub fn resolve(url: &mut HttpUrl, host: &[u8], location: &[u8]) -> Result<Redirect, Failure> {
-    if location.iter().any(u8::is_ascii_control) {
+    let (before, fragment) = split_once(location, b'#').unwrap_or((location, b""));
+    if location.iter().any(u8::is_ascii_control) || !is_encoded(fragment) {
         return Err(BAD_LOCATION);
     }
-    let (location, fragment) = split_once(location, b'#').unwrap_or((location, b""));
-    let (scheme, rest) = split_scheme(location)?;
+    let (scheme, rest) = split_scheme(before)?;
     let (path, query) = split_before(rest, b'?');
-    if !is_encoded(fragment) {
-        return Err(BAD_LOCATION);
-    }
 
     let opaque = scheme.is_some() && !path.starts_with(b"/"); // `mailto:…`
     if opaque {
@@ -107,10 +104,8 @@ fn split_scheme(text: &[u8]) -> Result<(Option<&[u8]>, &[u8]), Failure> {
 
 /// Returns the host without brackets and the port of `[USER@]HOST[:PORT]`. User information is checked, and not used.
 fn host_and_port(authority: &[u8], one_colon: bool) -> Result<(&[u8], &[u8]), Failure> {
-    let (user, host) = match authority.iter().rposition(|&b| b == b'@') {
-        Some(at) => (&authority[..at], &authority[at + 1..]),
-        None => (&b""[..], authority),
-    };
+    let host = authority.rsplit(|&b| b == b'@').next().unwrap_or_default();
+    let user = &authority[..authority.len() - host.len()];
     let user_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(b);
     if !user.iter().all(user_byte) || !is_encoded(user) {
         return Err(BAD_LOCATION);
@@ -166,33 +161,26 @@ fn without_brackets(host: &[u8]) -> &[u8] {
 
 /// Resolves the path `reference` against `base`, with `.` and `..` removed: RFC 3986 section 5.2.4.
 fn resolve_path(base: &[u8], reference: &[u8]) -> Vec<u8> {
-    let mut full = Vec::new();
-    if !reference.starts_with(b"/") {
-        let directory = base.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
-        full.extend_from_slice(if reference.is_empty() { base } else { &base[..directory] });
-    }
-    full.extend_from_slice(reference);
+    let is_slash = |b: &u8| *b == b'/';
+    let base = match reference {
+        [] => base,
+        [b'/', ..] => b"",
+        _ => &base[..base.iter().rposition(is_slash).map_or(0, |at| at + 1)],
+    };
+    let full = [base, reference].concat();
 
-    let mut out = Vec::new();
-    let mut segments = full.strip_prefix(b"/").unwrap_or(&full).split(|&b| b == b'/').peekable();
-    while let Some(segment) = segments.next() {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for segment in full.strip_prefix(b"/").unwrap_or(&full).split(is_slash) {
         match segment {
             b"." => {}
-            b".." => out.truncate(out.iter().rposition(|&b| b == b'/').unwrap_or(0)),
-            _ => {
-                out.push(b'/');
-                out.extend_from_slice(segment);
-                continue;
-            }
-        }
-        if segments.peek().is_none() {
-            out.push(b'/');
+            b".." => drop(kept.pop()),
+            _ => kept.push(segment),
         }
     }
-    if out.is_empty() {
-        out.push(b'/');
+    if let Some(b"." | b"..") = full.rsplit(is_slash).next() {
+        kept.push(b""); // the path of a directory ends in a slash
     }
-    out
+    [b"/", &*kept.join(&b'/')].concat()
 }
 
 /// Returns a path as it is if a URL may hold it so, or else decoded and encoded again: `URL.EscapedPath` of Go's `net/url`.

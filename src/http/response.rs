@@ -183,15 +183,11 @@ impl Fields {
         if self.chunked == Some(false) && minor > 0 {
             return Err(Failure::new(&Unready("unsupported Transfer-Encoding")));
         }
-        let length = match &self.content_length {
-            None => None,
-            Some(digits) => Some(
-                decimal(digits)
-                    .filter(|&length| i64::try_from(length).is_ok())
-                    .ok_or(Failure::new(&Unready("malformed Content-Length")))?,
-            ),
-        };
-        Ok(match length {
+        let length = self.content_length.as_deref().map(|digits| {
+            let length = decimal(digits).filter(|&length| i64::try_from(length).is_ok());
+            length.ok_or(Failure::new(&Unready("malformed Content-Length")))
+        });
+        Ok(match length.transpose()? {
             _ if status < 200 || status == 204 || status == 304 => Framing::Length(0),
             _ if self.chunked.is_some() && minor > 0 => Framing::Chunked,
             Some(length) => Framing::Length(length),
@@ -212,7 +208,7 @@ fn chunked(body: &[u8], limit: u64) -> Result<bool, Failure> {
         };
         let line = rest[..end].strip_suffix(b"\r").filter(|line| !line.contains(&b'\r')).ok_or(BAD_CHUNK)?;
         rest = &rest[end + 1..];
-        let size = chunk_size(trim_end(line))?;
+        let size = chunk_size(line)?;
         excess = (excess + line.len() as u64 + 2).saturating_sub(size.saturating_mul(2).saturating_add(16));
         if excess > CHUNK_EXCESS_MAX {
             return Err(Failure::new(&Unready("too much chunked encoding for its data")));
@@ -232,15 +228,11 @@ fn chunked(body: &[u8], limit: u64) -> Result<bool, Failure> {
     }
 }
 
-fn trim_end(mut text: &[u8]) -> &[u8] {
-    while let [rest @ .., b' ' | b'\t'] = text {
-        text = rest;
+/// Reads the size of a chunk: at most 16 hexadecimal digits, perhaps followed by extensions. The line may end in spaces and tabs.
+fn chunk_size(mut line: &[u8]) -> Result<u64, Failure> {
+    while let [rest @ .., b' ' | b'\t'] = line {
+        line = rest;
     }
-    text
-}
-
-/// Reads the size of a chunk: at most 16 hexadecimal digits, perhaps followed by extensions.
-fn chunk_size(line: &[u8]) -> Result<u64, Failure> {
     let digits = line.split(|&b| b == b';').next().unwrap_or_default();
     if digits.is_empty() || digits.len() > 16 {
         return Err(BAD_CHUNK);
