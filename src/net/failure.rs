@@ -62,8 +62,7 @@ impl fmt::Display for Failure {
 
 impl From<Errno> for Failure {
     /// For errors of a connection; a watch of another kind judges an errno itself. Only those that show that no app is there are
-    /// evidence. A host that cannot be reached may be well: only the route to it
-    /// is missing.
+    /// evidence. A host that cannot be reached may be well: only the route to it is missing.
     fn from(error: Errno) -> Failure {
         Failure::new(match error {
             sys::ECONNREFUSED => &Unready("connection refused"),

@@ -1,4 +1,5 @@
-//! The URLs of the command line. A host is an address or `localhost`: no name is ever resolved.
+//! The URLs of the command line. A host is an address or `localhost`: no name is ever resolved. An error says why a URL is invalid,
+//! in words that follow it.
 
 use std::net::IpAddr;
 
@@ -32,9 +33,6 @@ pub const SERVICE_MAX: usize = 8 * 1024;
 pub const HTTP_PORT: u16 = 80;
 
 /// Splits a URL of the command line into its scheme and what follows the `:`. Refuses bytes that no URL here may have.
-///
-/// # Errors
-/// Why it is invalid, in words that follow the URL.
 pub fn scheme(url: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     if !url.iter().all(|b| (0x21..=0x7e).contains(b)) {
         return Err("has a byte that is not printable ASCII: percent-encode it");
@@ -46,9 +44,6 @@ pub fn scheme(url: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
 }
 
 /// Reads what follows `http:`.
-///
-/// # Errors
-/// Why it is invalid, in words that follow the URL.
 pub fn http(rest: &[u8]) -> Result<HttpUrl, &'static str> {
     let rest = rest.strip_prefix(b"//").ok_or("has no // after its scheme: write http://localhost:8080/readyz")?;
     if let Some(socket) = rest.strip_prefix(b"unix:") {
@@ -69,9 +64,6 @@ pub fn http(rest: &[u8]) -> Result<HttpUrl, &'static str> {
 }
 
 /// Reads `//HOST:PORT`, as it follows `tcp:`.
-///
-/// # Errors
-/// Why it is invalid, in words that follow the URL.
 pub fn tcp(rest: &[u8]) -> Result<Endpoint, &'static str> {
     let authority = rest.strip_prefix(b"//").ok_or("has no // after its scheme: write tcp://localhost:8080")?;
     if authority.iter().any(|b| b"/?".contains(b)) {
@@ -84,9 +76,6 @@ pub fn tcp(rest: &[u8]) -> Result<Endpoint, &'static str> {
 }
 
 /// Reads `/SOCKET/PATH` or `///SOCKET/PATH`, as it follows `unix:`.
-///
-/// # Errors
-/// Why it is invalid, in words that follow the URL.
 pub fn unix(path: &[u8]) -> Result<Endpoint, &'static str> {
     let path = if path.starts_with(b"///") { &path[2..] } else { path };
     if !path.starts_with(b"/") || path.starts_with(b"//") {
@@ -99,9 +88,6 @@ pub fn unix(path: &[u8]) -> Result<Endpoint, &'static str> {
 }
 
 /// Reads `//HOST:PORT[/SERVICE]`, as it follows `grpc:`. SERVICE is percent-decoded, and empty for the whole server.
-///
-/// # Errors
-/// Why it is invalid, in words that follow the URL.
 pub fn grpc(rest: &[u8]) -> Result<GrpcUrl, &'static str> {
     let rest = rest.strip_prefix(b"//").ok_or("has no // after its scheme: write grpc://localhost:9090")?;
     if rest.starts_with(b"unix:") {
