@@ -4,10 +4,8 @@
 //! HTTP/2 is RFC 9113; gRPC over it is `doc/PROTOCOL-HTTP2.md` in the grpc repository; the service is `grpc.health.v1`.
 
 use super::hpack::{self, BAD_HEADERS};
-use crate::net::failure::{
-    BUSY, Failure,
-    Why::{Busy, SaysNothing, Status, Unready},
-};
+use crate::net::failure::Why::{Busy, SaysNothing, Status, Unready};
+use crate::net::failure::{BUSY, Failure};
 use crate::text::{USER_AGENT, is_value_byte, signed};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -1,10 +1,8 @@
 //! HPACK (RFC 7541) without a dynamic table. The client announces a table of size 0, so every index is a row of the static
 //! table, and a header block cannot unpack to much more than its size.
 
-use crate::net::failure::{
-    Failure,
-    Why::{SaysNothing, Unready},
-};
+use crate::net::failure::Failure;
+use crate::net::failure::Why::{SaysNothing, Unready};
 use crate::text::is_token_byte;
 
 /// A header block is malformed.

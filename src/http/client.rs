@@ -8,10 +8,8 @@ use super::redirect::{Redirect, resolve};
 use super::response;
 use crate::net::connection::Connection;
 use crate::net::endpoint::Endpoint;
-use crate::net::failure::{
-    CLOSED, Failure, TIMED_OUT,
-    Why::{SaysNothing, Unready},
-};
+use crate::net::failure::Why::{SaysNothing, Unready};
+use crate::net::failure::{CLOSED, Failure, TIMED_OUT};
 use crate::net::url::HttpUrl;
 use crate::os::sys::PollFd;
 use crate::text::{Bytes, USER_AGENT};
@@ -119,8 +117,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Sends the request, follows redirects, and returns the final answer by `deadline`, a time since the start of the drain. A
-    /// POST follows only 307 and 308, with a POST. After [`TIMED_OUT`](crate::net::failure::TIMED_OUT) it may be called again, and
-    /// goes on where it was.
+    /// POST follows only 307 and 308, with a POST. After [`TIMED_OUT`] it may be called again, and goes on where it was.
     ///
     /// # Errors
     /// Why there is no answer that counts.

@@ -1,9 +1,7 @@
 //! HTTP/1 responses, read from bytes as the kubelet's prober reads them: `ReadResponse` of Go's `net/http`, and what it calls.
 
-use crate::net::failure::{
-    Failure,
-    Why::{SaysNothing, Unready},
-};
+use crate::net::failure::Failure;
+use crate::net::failure::Why::{SaysNothing, Unready};
 use crate::text::{decimal, hex, is_token_byte, is_value_byte};
 
 /// How many bytes a response's head may have. The kubelet takes more.

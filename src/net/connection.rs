@@ -13,8 +13,8 @@ use super::own::Own;
 use crate::os::clock::{elapsed, poll_until};
 use crate::os::sys::{self, Errno, PollFd};
 
-/// A connection, open or being opened. Each step returns by a deadline, a time since the start of the drain. After
-/// [`TIMED_OUT`](super::failure::TIMED_OUT) a step may be repeated, and goes on where it was.
+/// A connection, open or being opened. Each step returns by a deadline, a time since the start of the drain. After [`TIMED_OUT`] a
+/// step may be repeated, and goes on where it was.
 pub struct Connection {
     /// The peer's `sockaddr`.
     address: Vec<u8>,

@@ -5,10 +5,8 @@ use std::net::IpAddr;
 /// `sun_path` of `sockaddr_un` holds 108 bytes, the last of them NUL: unix(7).
 pub const SOCKET_PATH_MAX: usize = 107;
 
-/// Where to connect to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Endpoint {
-    /// A TCP port.
     Tcp(Host, u16),
     /// A Unix socket: its absolute path, at most [`SOCKET_PATH_MAX`] bytes.
     Unix(Vec<u8>),
