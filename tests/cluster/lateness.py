@@ -36,6 +36,7 @@ POST_UNTIL_UNREADY, POST_UNTIL_UNREADY_MIN_12S = rolling.POST_UNTIL_UNREADY, rol
 POST_UNTIL_UNREADY_MIN_2S = drain_sleep(
     "--post --until-unready --min 2s", *rolling.POST, *rolling.UNREADY, "--min", "2s"
 )
+UNTIL_IDLE_AFTER_10S = drain_sleep("--until-idle --idle-after 10s", *rolling.IDLE, "--idle-after", "10s")
 GRPC_UNTIL_IDLE = drain_sleep("--until-idle, gRPC", "--until-idle", "9090")
 
 # A connection to a pod that has gone may hang: 10 s are enough to call it a failure.
@@ -44,7 +45,11 @@ NEW = {"client": ("-keepalive=false", "-timeout=10s")}
 KEPT = {"requests": ("POST ?takes=200ms",), "client": ("-timeout=10s",)}
 GRPC = {"sends": load.Calls, "requests": ("grpc.health.v1.Health/Check",)}
 
+# Request and answer have the same time then, as the kernel counts it.
+AT_ONCE = {"requests": ("GET ?takes=0s",)}
+
 SKIPPER = rolling.USUAL
+SKIPPER_AT_ONCE = dataclasses.replace(SKIPPER, name=f"{SKIPPER.name}, answers at once", **AT_ONCE)
 SLOW_SKIPPER = rolling.LATE
 HAPROXY = rolling.HEALTH_CHECKS
 KUBE_PROXY = Condition("kube-proxy, new connections", router.kube_proxy, settle=2, **NEW)
@@ -53,6 +58,7 @@ KUBE_PROXY_CLOSED = Condition(
     "kube-proxy, connections kept until the app closes them", router.kube_proxy, settle=2, app=("--close",), **KEPT
 )
 CONTOUR = Condition("Contour and Envoy", router.contour, settle=2)
+CONTOUR_AT_ONCE = Condition("Contour and Envoy, answers at once", router.contour, settle=2, **AT_ONCE)
 CONTOUR_CHECKS = Condition(
     "Contour and Envoy, health checks too", partial(router.contour, health_checks=True), settle=2
 )
@@ -134,6 +140,7 @@ def table():
         Row(POST_UNTIL_UNREADY, KUBE_PROXY_CLOSED, NONE, times=2),
         *usual(CONTOUR, CHANCE, CHANCE, NONE, NONE, NONE, NONE, NONE),
         Row(POST_UNTIL_UNREADY_MIN_2S, CONTOUR, NONE),
+        Row(UNTIL_IDLE, CONTOUR_AT_ONCE, NONE, times=2),
         Row(UNTIL_IDLE, CONTOUR_CHECKS, NONE),
         Row(POST_UNTIL_IDLE, CONTOUR_CHECKS, NONE),
         Row(POST_UNTIL_UNREADY, CONTOUR_CHECKS, NONE),
@@ -156,6 +163,7 @@ def table():
         Row(UNTIL_IDLE, INGRESS_NGINX_GETS, NONE),
         Row(NO_HOOK, NGINX, CHANCE),
         Row(sleep(2), NGINX, NONE),
+        Row(sleep(5), NGINX, NONE),
         Row(UNTIL_IDLE, NGINX, NONE),
         Row(POST_UNTIL_IDLE, NGINX, NONE),
         Row(POST_UNTIL_UNREADY, NGINX, NONE),
@@ -170,14 +178,20 @@ def table():
         Row(UNTIL_IDLE, ISTIO, NONE),
         Row(POST_UNTIL_IDLE, ISTIO, NONE),
         Row(POST_UNTIL_UNREADY, ISTIO, NONE),
-        Row(UNTIL_IDLE, ISTIO_SLOW, NONE),
+        Row(sleep(20), ISTIO_SLOW, NONE),
+        Row(UNTIL_IDLE, ISTIO_SLOW, NONE, times=3),
+        Row(UNTIL_IDLE_AFTER_10S, ISTIO_SLOW, NONE),
         Row(NO_HOOK, ISTIO_OLD, CHANCE),
+        Row(sleep(2), ISTIO_OLD, CHANCE),
         Row(sleep(5), ISTIO_OLD, CHANCE),
         Row(UNTIL_IDLE, ISTIO_OLD, NONE),
+        Row(POST_UNTIL_IDLE, ISTIO_OLD, NONE),
+        Row(POST_UNTIL_UNREADY, ISTIO_OLD, NONE),
         # Envoy ends five seconds after the deletion, whatever the hook of the app does.
         Row(UNTIL_IDLE, ISTIO_OLD_SLOW, FAILURES),
         *usual(TRAEFIK, FAILURES, CHANCE, CHANCE, NONE, NONE, NONE, NONE),
         *usual(SKIPPER, FAILURES, FAILURES, FAILURES, NONE, NONE, NONE, NONE),
+        Row(UNTIL_IDLE, SKIPPER_AT_ONCE, NONE, times=2),
         # Later than the 5 s of --min: what cannot see requests must be told.
         *usual(SLOW_SKIPPER, FAILURES, FAILURES, FAILURES, FAILURES, NONE, NONE, FAILURES),
         Row(POST_UNTIL_UNREADY_MIN_12S, SLOW_SKIPPER, NONE),
