@@ -230,5 +230,3 @@ def write(name, text):
 
 def succeeds(*command):
     return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
-
-

@@ -11,6 +11,8 @@ from tables import frames
 LATE = 2.0
 # What a run that cannot read DURATION holds itself to: the default of --min.
 FALLBACK = 5.0
+# Seconds in which the busiest machine, even if it traces the program, answers some requests.
+LONG = 3
 
 
 def free_path():

@@ -11,9 +11,9 @@ import time
 
 import program
 import pytest
-from answers import free_path, one_of_each
+from answers import LONG, free_path, one_of_each
 from program import MOST_SECONDS
-from test_security import LONG, everything
+from test_security import everything
 
 PTRACE_TRACEME, PTRACE_DETACH = 0, 17  # <linux/ptrace.h>
 AT_IGNORE, AT_SYSINFO_EHDR = 1, 33  # <linux/auxvec.h>

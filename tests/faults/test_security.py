@@ -3,12 +3,11 @@
 import re
 
 import pytest
-from answers import free_path, one_of_each, strace
+from answers import LONG, free_path, one_of_each, strace
 from program import drain
 from serving import Server, by_path, http
 
 ELSEWHERE = "127.0.0.2"
-LONG = 3  # seconds in which the busiest machine, though it traces the program, answers some requests
 
 
 def traced(*arguments, calls, options=("--follow-forks",)):

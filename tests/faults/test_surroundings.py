@@ -14,10 +14,10 @@ import time
 
 import program
 import pytest
-from answers import FALLBACK, free_path, strace
+from answers import FALLBACK, LONG, free_path, strace
 from isolation import hierarchies
 from program import EAGER, drain
-from room import run
+from room import run, wait_until
 from serving import Server, http
 from test_system_calls import CANNOT_FAIL, ERRORS
 
@@ -34,9 +34,6 @@ def empty_root(tmp_path):
     """A folder to be the root, with nothing in it but the program."""
     shutil.copy(program.path(), tmp_path / "drain-sleep")
     return tmp_path
-
-
-LONG = 3  # seconds in which the busiest machine answers some requests
 
 
 def watches(*arguments, **options):
@@ -353,10 +350,7 @@ def test_as_pid_1_it_leaves_no_zombie_of_what_it_inherits():
         run("nsenter", f"--target={pid}", "--pid", "sh", "-c", "sleep 600 >/dev/null 2>&1 &")
         (inherited,) = children_of(pid)
         os.kill(int(inherited), signal.SIGKILL)
-        deadline = time.monotonic() + program.MOST_SECONDS
-        while children_of(pid):
-            assert time.monotonic() < deadline, f"{children_of(pid)} are left"
-            time.sleep(0.01)
+        wait_until("it is reaped", lambda: not children_of(pid), program.MOST_SECONDS)
         os.kill(pid, signal.SIGTERM)
 
     as_pid_1("", orphan).expect(status=128 + signal.SIGTERM)

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::support::{PROGRAM, answers, each, fresh_path, program, run, run_command, start, url};
+use crate::support::{PROGRAM, answers, each, fresh_path, program, run, run_command, start, start_shell, url};
 
 /// A line that is wrong, and how many seconds it sleeps by the one rule.
 #[test]
@@ -274,7 +274,7 @@ fn with_little_memory() {
             address.port(),
             url = url(address),
         );
-        let mut running = start(Command::new("sh").args(["-c", &script, PROGRAM]), Stdio::piped());
+        let mut running = start_shell(&script);
         let log = [(); 4].map(|()| running.line());
         assert!(log[1].contains("is ready (200)") && log[2].starts_with("port "), "{limit}: {log:?}");
         assert!(log[3].contains(": 200 at "), "{limit}: {log:?}");

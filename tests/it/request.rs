@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::{
-    CLOSED, PROGRAM, answer, answers, each, fresh_path, hold, program, read_request, run, serve, serve_unix, start,
+    CLOSED, answer, answers, each, fresh_path, hold, program, read_request, run, serve, serve_unix, start, start_shell,
     told, url,
 };
 
@@ -430,7 +430,7 @@ fn no_descriptor_left() {
     ] {
         let options = "--period 10ms --min 0 --threshold 1 --timeout 60";
         let script = format!("ulimit -n {limit}; exec \"$0\" infinity --until-unready {app} --post {app} {options}");
-        let mut running = start(Command::new("sh").args(["-c", &script, PROGRAM]), Stdio::piped());
+        let mut running = start_shell(&script);
         running.line();
         let log: Vec<_> = says.iter().map(|_| running.line()).collect();
         assert!(says.iter().all(|text| log.iter().any(|line| line.contains(text))), "{log:?}");

@@ -1,10 +1,10 @@
 //! Signals: four end the drain at once, none shortens it otherwise.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::support::{PROGRAM, Running, each, hold, program, serve, start};
+use crate::support::{Running, each, hold, program, serve, start, start_shell};
 
 /// A run that has said the first thing it has to say, so that its handlers are there.
 fn begun(arguments: &[&str]) -> Running {
@@ -33,7 +33,7 @@ fn four_end_it() {
 fn although_they_were_ignored() {
     for (signal, status) in [("HUP", 129), ("INT", 130), ("QUIT", 131), ("TERM", 143)] {
         let script = "trap '' HUP INT QUIT TERM; exec \"$0\" 60";
-        let mut running = start(Command::new("sh").args(["-c", script, PROGRAM]), Stdio::piped());
+        let mut running = start_shell(script);
         running.line();
         running.signal(signal);
         assert_eq!(running.finish().status, status);
@@ -73,7 +73,7 @@ fn a_second_beyond_its_end() {
     // It must not end before it is stopped.
     let rows = ["exec \"$0\" 3", "exec \"$0\" 3 --bogus", "trap '' ALRM; exec \"$0\" 3"];
     each(rows, |script| {
-        let mut running = start(Command::new("sh").args(["-c", script, PROGRAM]), Stdio::piped());
+        let mut running = start_shell(script);
         running.line();
         running.signal("STOP");
         sleep(Duration::from_millis(4100));

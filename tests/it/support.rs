@@ -102,7 +102,12 @@ pub fn run(arguments: &[&str]) -> Run {
 
 /// Runs the binary by a shell script, in which it is `$0`.
 pub fn run_shell(script: &str) -> Run {
-    run_command(Command::new("sh").args(["-c", script, PROGRAM]))
+    start_shell(script).finish()
+}
+
+/// The same, and it goes on.
+pub fn start_shell(script: &str) -> Running {
+    start(Command::new("sh").args(["-c", script, PROGRAM]), Stdio::piped())
 }
 
 pub fn run_command(command: &mut Command) -> Run {

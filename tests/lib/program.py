@@ -136,13 +136,13 @@ def drain(*arguments, meanwhile=None, within=MOST_SECONDS, **options):
         return run.end(within)
 
 
-PATIENT, SHORT = 60, 2  # a --timeout with time for the busiest machine to answer, and one for what does not
-
-
 def memory_of(process):
     """RSS and private dirty memory in kB."""
     rollup = pathlib.Path(f"/proc/{process.pid}/smaps_rollup").read_text()
     return tuple(int(re.search(rf"^{what}:\s+(\d+) kB", rollup, re.M)[1]) for what in ("Rss", "Private_Dirty"))
+
+
+PATIENT, SHORT = 60, 2  # a --timeout with time for the busiest machine to answer, and one for what does not
 
 
 def first_verdict(url, *options, timeout=PATIENT):
